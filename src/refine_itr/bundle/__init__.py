@@ -1,0 +1,15 @@
+"""Models as files: a folder of configuration, weights, tokenizer, detector and card."""
+
+from refine_itr.bundle.config import BundleConfig, DetectorConfig, ImageConfig, TextConfig
+from refine_itr.bundle.files import Bundle, default_bundle, read_bundle, write_bundle
+
+__all__ = [
+    "Bundle",
+    "BundleConfig",
+    "DetectorConfig",
+    "ImageConfig",
+    "TextConfig",
+    "default_bundle",
+    "read_bundle",
+    "write_bundle",
+]

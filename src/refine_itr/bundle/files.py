@@ -1,0 +1,199 @@
+"""A bundle's folder, read with every check and written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from refine_itr.bundle.config import BundleConfig
+from refine_itr.bundle.schema import expected_weights, tolerated_weights
+from refine_itr.errors import BundleError
+from refine_itr.types import FloatArray
+
+CONFIG = "config.json"
+WEIGHTS = "weights.safetensors"
+TOKENIZER = "tokenizer.json"
+DETECTOR = "detector.onnx"
+CARD = "card.md"
+
+# Far above any real file, far below what would fill an edge server's memory.
+_MAX_BYTES = {CONFIG: 1 << 20, TOKENIZER: 64 << 20, WEIGHTS: 4 << 30, DETECTOR: 2 << 30}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model as read from its folder, checked, not yet folded or packed.
+
+    Attributes:
+        folder: Where it lies.
+        config: The architecture.
+        weights: float32 arrays by name, see ``refine_itr.bundle.schema``.
+        tokenizer_json: The content of ``tokenizer.json``.
+        fingerprint: SHA-256 over all that decides an embedding, in hexadecimal.
+    """
+
+    folder: Path
+    config: BundleConfig
+    weights: Mapping[str, FloatArray]
+    tokenizer_json: str
+    fingerprint: str
+
+    @property
+    def detector_path(self) -> Path:
+        """The detector's ONNX file."""
+        return self.folder / DETECTOR
+
+
+def default_bundle() -> Path:
+    """Returns the folder of the model that comes with the package."""
+    return Path(__file__).parent / "default"
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Reads and checks a bundle. Nothing in it is ever unpickled or run.
+
+    Raises:
+        BundleError: A file is missing or damaged, or does not fit the configuration.
+    """
+    if not folder.is_dir():
+        raise BundleError(f"{folder}: expected a bundle's folder; there is none")
+    for name, limit in _MAX_BYTES.items():
+        _check_file(folder / name, limit)
+    config = BundleConfig.from_json(_parse_json(folder / CONFIG))
+    return Bundle(
+        folder=folder,
+        config=config,
+        weights=_read_weights(folder / WEIGHTS, config),
+        tokenizer_json=_read_text(folder / TOKENIZER),
+        fingerprint=_fingerprint(folder),
+    )
+
+
+def write_bundle(
+    folder: Path,
+    config: BundleConfig,
+    weights: Mapping[str, npt.NDArray[Any]],
+    tokenizer_json: str,
+    detector_onnx: bytes,
+    card: str,
+) -> None:
+    """Writes a bundle's folder, replacing one that is there only when all is written.
+
+    Args:
+        folder: Where to; an existing bundle there is replaced, any other folder is refused.
+        config: The architecture.
+        weights: float16 or float32 arrays by name, see ``refine_itr.bundle.schema``.
+        tokenizer_json: The tokenizer in the `tokenizers` library's own format.
+        detector_onnx: The serialised ONNX graph.
+        card: Markdown: training data, measured recall, licences.
+
+    Raises:
+        BundleError: The weights do not fit the configuration, or the folder is something else.
+    """
+    from safetensors.numpy import save_file
+
+    _check_weights({name: (w.shape, str(w.dtype)) for name, w in weights.items()}, config)
+    if folder.exists() and not (folder / CONFIG).is_file():
+        raise BundleError(f"{folder}: expected a bundle's folder or a new name; got something else")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        (staging / CONFIG).write_text(json.dumps(config.to_json(), indent=2) + "\n", "utf-8")
+        save_file({n: np.ascontiguousarray(w) for n, w in weights.items()}, staging / WEIGHTS)
+        (staging / TOKENIZER).write_text(tokenizer_json, "utf-8")
+        (staging / DETECTOR).write_bytes(detector_onnx)
+        (staging / CARD).write_text(card, "utf-8")
+        staging.chmod(0o755)  # mkdtemp makes it private
+        _swap(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _swap(staging: Path, folder: Path) -> None:
+    """Puts ``staging`` in the place of ``folder``; the old one goes last."""
+    old = staging.with_name(f"{staging.name}.old")
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(staging, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _check_file(path: Path, limit: int) -> None:
+    if not path.is_file():
+        raise BundleError(f"{path}: expected a file of the bundle; there is none")
+    if (size := path.stat().st_size) > limit:
+        raise BundleError(f"{path}: expected at most {limit} bytes, got {size}")
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as exc:
+        raise BundleError(f"{path}: expected UTF-8 text; {exc.reason} at byte {exc.start}") from exc
+
+
+def _parse_json(path: Path) -> object:
+    try:
+        return json.loads(_read_text(path))
+    except (json.JSONDecodeError, RecursionError) as exc:
+        raise BundleError(f"{path}: expected JSON; {exc}") from exc
+
+
+def _read_weights(path: Path, config: BundleConfig) -> dict[str, FloatArray]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            found = {n: (tuple(s.get_shape()), s.get_dtype()) for n, s in slices.items()}
+            _check_weights(found, config, str(path))
+            names = expected_weights(config)
+            weights = {n: file.get_tensor(n).astype(np.float32) for n in names}
+    except SafetensorError as exc:
+        raise BundleError(f"{path}: expected a safetensors file; {exc}") from exc
+    for name, weight in weights.items():
+        if not np.isfinite(weight).all():
+            raise BundleError(f"{path}: {name}: expected finite values; got NaN or infinity")
+    return weights
+
+
+def _check_weights(
+    found: Mapping[str, tuple[tuple[int, ...], str]], config: BundleConfig, where: str = WEIGHTS
+) -> None:
+    expected = expected_weights(config)
+    if missing := sorted(expected.keys() - found.keys()):
+        raise BundleError(f"{where}: missing {_listed(missing)}")
+    if unknown := sorted(found.keys() - expected.keys() - tolerated_weights(config)):
+        raise BundleError(f"{where}: not in this architecture: {_listed(unknown)}")
+    for name, shape in expected.items():
+        got_shape, got_dtype = found[name]
+        if got_shape != shape or got_dtype not in ("F16", "F32", "float16", "float32"):
+            raise BundleError(
+                f"{where}: {name}: expected float16 or float32 {shape}; got {got_dtype} {got_shape}"
+            )
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
+def _fingerprint(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in (CONFIG, WEIGHTS, TOKENIZER, DETECTOR):
+        part = hashlib.sha256()  # hashed apart, so that bytes cannot move between files
+        with (folder / name).open("rb") as file:
+            while chunk := file.read(1 << 20):
+                part.update(chunk)
+        digest.update(part.digest())
+    return digest.hexdigest()

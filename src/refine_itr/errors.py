@@ -1,0 +1,61 @@
+"""Every error that Refine-ITR raises on purpose.
+
+RefineItrError
+├── InvalidInputError      an argument with the wrong type, shape or value (also a ValueError)
+├── PictureError           a picture that cannot be read
+├── BundleError            a model folder that is missing, damaged or of another version
+├── DetectorError          the detector's runtime or graph failed
+├── IndexFileError         an index file that is missing, damaged or of another version
+│   └── ModelMismatchError an index made by another model
+├── DatasetError           captions, features or photographs that do not fit together
+└── MissingExtraError      an optional dependency that is not installed
+
+A message says what was expected and what came. The command line prints it as one line and
+exits with status 2.
+"""
+
+from __future__ import annotations
+
+
+class RefineItrError(Exception):
+    """The root: catch this one to catch them all."""
+
+
+class InvalidInputError(RefineItrError, ValueError):
+    """An argument has the wrong type, shape or value."""
+
+
+class PictureError(RefineItrError):
+    """A picture cannot be read: not an image, truncated, or too large."""
+
+
+class BundleError(RefineItrError):
+    """A model bundle is missing, damaged or of another version."""
+
+
+class DetectorError(RefineItrError):
+    """The detector's runtime or graph failed."""
+
+
+class IndexFileError(RefineItrError):
+    """An index file is missing, damaged or of another version."""
+
+
+class ModelMismatchError(IndexFileError):
+    """An index was made by another model than the one it is opened with."""
+
+
+class DatasetError(RefineItrError):
+    """Captions, features or photographs of a data set do not fit together."""
+
+
+class MissingExtraError(RefineItrError):
+    """An optional dependency is not installed.
+
+    Args:
+        feature: What was asked for, e.g. ``"training"``.
+        extra: The extra of this package that brings it, e.g. ``"train"``.
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs the extra '{extra}': pip install 'refine-itr[{extra}]'")

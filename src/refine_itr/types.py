@@ -1,0 +1,83 @@
+"""The few types that every stage shares: what goes in, what the stages hand on, what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias, Union
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+PictureSource: TypeAlias = Union[Path, bytes, "Image.Image", npt.NDArray[np.uint8]]
+"""A picture as a caller has it: a file, an encoded file's bytes, a PIL image, or uint8 pixels
+(H, W), (H, W, 3) or (H, W, 4). Never a ``str``: a ``str`` is always a sentence."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture, resized for a detector.
+
+    Attributes:
+        pixels: uint8 (H, W, 3), RGB, upright.
+        width: Width in pixels of the upright original.
+        height: Height in pixels of the upright original.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Regions:
+    """What a detector found in a batch of n pictures.
+
+    Attributes:
+        features: float32 (n, K, C).
+        boxes: float32 (n, K, 4): left, top, right, bottom in pixels of the upright original.
+    """
+
+    features: FloatArray
+    boxes: FloatArray
+
+
+class RegionDetector(Protocol):
+    """Finds K regions in each picture of a batch."""
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """(width, height) to which pictures are resized before they come."""
+
+    def detect(self, pictures: Sequence[Picture]) -> Regions:
+        """Returns the regions of the pictures, in the pictures' order."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One search result.
+
+    Attributes:
+        rank: 1 for the best.
+        score: Inner product of the unit embeddings, in [-1, 1].
+        item: The photograph (its path, or the object that was searched) or the sentence.
+        id: The item's number in the index or list that was searched.
+    """
+
+    rank: int
+    score: float
+    item: object
+    id: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A picture that was skipped, and why."""
+
+    item: object
+    reason: str
