@@ -6,6 +6,8 @@ import io
 import struct
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,11 @@ from refine_itr.types import Picture, PictureSource
 
 MAX_PIXELS = 89_478_485
 """Most pixels that are decoded, after a JPEG's reduced-size decoding: 256 MiB of RGB."""
+
+_ORIENTATION = 0x0112  # the EXIF tag; its values 5 to 8 turn the picture by a quarter
+
+# What Pillow's many decoders raise on damaged files.
+_DECODING_ERRORS = (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError)
 
 # warnings.catch_warnings() changes the whole process's filters, and decoding runs in threads.
 _warnings_lock = threading.Lock()
@@ -34,69 +41,70 @@ def decode(source: PictureSource, size: tuple[int, int]) -> Picture:
         PictureError: The picture cannot be read.
         InvalidInputError: ``source`` is none of the above.
     """
-    image, (width, height) = _open_upright(source, draft_size=size)
-    resized = image.resize(size, Image.Resampling.BILINEAR)
+    with _opened(source, draft_size=size) as (image, (width, height)):
+        resized = image.resize(size, Image.Resampling.BILINEAR)
     return Picture(np.asarray(resized), width, height)
 
 
-def open_picture(source: PictureSource, draft_size: tuple[int, int] | None = None) -> Image.Image:
-    """Returns the picture as an upright RGB image.
+def open_picture(source: PictureSource) -> Image.Image:
+    """Returns the picture in full size as an upright RGB image; raises as ``decode`` does."""
+    with _opened(source) as (image, _):
+        return image
 
-    Args:
-        source: As for ``decode``.
-        draft_size: A size that the result must not fall below: a JPEG is then decoded at
-            the smallest of its reduced sizes that is at least twice as large.
+
+@contextmanager
+def _opened(
+    source: PictureSource, draft_size: tuple[int, int] | None = None
+) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
+    """Yields the upright RGB image and the upright original's (width, height).
+
+    With ``draft_size``, a JPEG file is decoded at the smallest of its reduced sizes that is
+    still twice as large: that leaves the resampling filter something to average.
     """
-    return _open_upright(source, draft_size)[0]
+    if isinstance(source, Image.Image):
+        yield _upright(source)
+    elif isinstance(source, np.ndarray):
+        yield _upright(_from_array(source))
+    else:
+        with _open_file(source) as image:
+            yield _upright(image, draft_size)
 
 
-def _open_upright(
-    source: PictureSource, draft_size: tuple[int, int] | None
+def _upright(
+    image: Image.Image, draft_size: tuple[int, int] | None = None
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Returns the RGB image and the upright original's (width, height)."""
-    image = _open(source)
     try:
         width, height = image.size
-        # Orientations 5 to 8 turn the picture by a quarter.
-        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):
+        if image.getexif().get(_ORIENTATION) in (5, 6, 7, 8):
             width, height = height, width
         if draft_size is not None:
-            # Twice the size leaves the resampling filter something to average.
             image.draft("RGB", (2 * draft_size[0], 2 * draft_size[1]))
         if image.width * image.height > MAX_PIXELS:
             raise PictureError(
                 f"expected at most {MAX_PIXELS} pixels, got {image.width} x {image.height}"
             )
         return _to_rgb(ImageOps.exif_transpose(image)), (width, height)
-    except (OSError, SyntaxError, ValueError, struct.error, EOFError) as exc:
+    except _DECODING_ERRORS as exc:
         raise PictureError(f"expected a whole picture; {exc}") from exc
 
 
-def _open(source: PictureSource) -> Image.Image:
-    if isinstance(source, Image.Image):
-        return source
-    if isinstance(source, np.ndarray):
-        return _from_array(source)
-    if isinstance(source, Path):
-        file: Path | io.BytesIO = source
-    elif isinstance(source, bytes):
-        file = io.BytesIO(source)
-    else:
+def _open_file(source: Path | bytes) -> Image.Image:
+    if not isinstance(source, Path | bytes):
+        hint = " (a str is a sentence; for a file give a Path)" if isinstance(source, str) else ""
         raise InvalidInputError(
             "picture: expected a Path, bytes, PIL image or uint8 array; "
-            f"got {type(source).__name__}"
-            + (" (a str is a sentence; for a file give a Path)" if isinstance(source, str) else "")
+            f"got {type(source).__name__}{hint}"
         )
     try:
         with _warnings_lock, warnings.catch_warnings():
-            # Pillow warns where MAX_PIXELS, looked at after draft(), decides.
+            # Pillow warns of large pictures; here MAX_PIXELS decides, looked at after draft().
             warnings.simplefilter("ignore")
-            return Image.open(file)
+            return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
     except UnidentifiedImageError as exc:
-        raise PictureError("expected a picture; the content is of no known image format") from exc
+        raise PictureError("expected a picture; the content is of no known format") from exc
     except Image.DecompressionBombError as exc:
         raise PictureError(f"expected at most {MAX_PIXELS} pixels; {exc}") from exc
-    except (OSError, SyntaxError, ValueError, struct.error) as exc:
+    except _DECODING_ERRORS as exc:
         raise PictureError(f"expected a readable picture; {exc}") from exc
 
 
@@ -123,12 +131,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _from_wide_grey(image: Image.Image) -> Image.Image:
     """16- and 32-bit grey to 8 bits, which Pillow would clip instead of scaling."""
-    values = np.asarray(image, dtype=np.float32)
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32))
     if image.mode.startswith("I;16"):
         low, span = 0.0, 65535.0
     else:  # no fixed range: stretch what is there
-        finite = values[np.isfinite(values)]
-        low = float(finite.min()) if finite.size else 0.0
-        span = (float(finite.max()) - low if finite.size else 0.0) or 1.0
-    grey = np.nan_to_num((values - low) * (255.0 / span), posinf=255.0).clip(0, 255)
-    return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+        low = float(values.min())
+        span = float(values.max()) - low or 1.0
+    grey = ((values - low) * (255.0 / span)).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")

@@ -24,14 +24,14 @@ class OnnxGridDetector:
         input_size: S.
         grid: Cells along each side.
         features: C.
-        threads: Threads of one run; 0 means all cores.
+        threads: Threads of one run, at least 1.
 
     Raises:
         DetectorError: The file is no ONNX graph, or its inputs and outputs are others.
     """
 
     def __init__(
-        self, path: Path, *, input_size: int, grid: int, features: int, threads: int = 0
+        self, path: Path, *, input_size: int, grid: int, features: int, threads: int
     ) -> None:
         self._session = open_session(path, threads)
         self._input_size = input_size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,11 +25,10 @@ def open_session(path: Path, threads: int) -> ort.InferenceSession:
 
     Args:
         path: The ONNX file. Weights outside of it are confined to its folder by ONNX Runtime.
-        threads: Threads of one run; 0 means all cores.
+        threads: Threads of one run, at least 1.
     """
     options = ort.SessionOptions()
-    # 0 would also let ONNX Runtime pin its threads, away from what the process was allowed.
-    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Threads that spin between runs would take the cores from the encoders.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

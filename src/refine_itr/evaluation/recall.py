@@ -1,0 +1,90 @@
+"""Recall at 1, 5 and 10, as the image-text retrieval papers count it (VSRN, SCAN, VSE++)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from refine_itr.errors import InvalidInputError
+from refine_itr.index.top_k import top_k
+from refine_itr.types import FloatArray
+
+_DEPTHS = (1, 5, 10)
+
+
+@dataclass(frozen=True)
+class Recalls:
+    """Percent of queries with a right answer among the first 1, 5 and 10.
+
+    Attributes:
+        i2t: Image to text: right if any of the image's sentences is among the first K.
+        t2i: Text to image: every sentence is a query.
+        images: Number of images.
+        sentences: Number of sentences.
+    """
+
+    i2t: tuple[float, float, float]
+    t2i: tuple[float, float, float]
+    images: int
+    sentences: int
+
+    @property
+    def rsum(self) -> float:
+        """The six recalls added up."""
+        return sum(self.i2t) + sum(self.t2i)
+
+    def to_json(self) -> dict[str, object]:
+        """Returns the recalls in percent, rounded to two digits, for ``--json``."""
+
+        def direction(recalls: tuple[float, float, float]) -> dict[str, float]:
+            named = {f"r{k}": r for k, r in zip(_DEPTHS, recalls, strict=True)}
+            named["mean"] = sum(recalls) / len(recalls)
+            return {name: round(value, 2) for name, value in named.items()}
+
+        return {
+            "i2t": direction(self.i2t),
+            "t2i": direction(self.t2i),
+            "rsum": round(self.rsum, 2),
+            "images": self.images,
+            "sentences": self.sentences,
+        }
+
+
+def measure_recalls(
+    images: FloatArray, texts: FloatArray, owner: npt.NDArray[np.int64], threads: int = 0
+) -> Recalls:
+    """Ranks all sentences for each image and all images for each sentence.
+
+    Args:
+        images: float32 (n, D), unit norm.
+        texts: float32 (m, D), unit norm.
+        owner: int64 (m,): the image (0 to n - 1) that each sentence describes.
+        threads: Threads of the search; 0 means all cores.
+
+    Raises:
+        InvalidInputError: There is no image or sentence, or ``owner`` does not fit them.
+    """
+    n, m = len(images), len(texts)
+    if n == 0 or m == 0:
+        raise InvalidInputError(f"recall: expected images and sentences; got {n} and {m}")
+    if owner.shape != (m,) or owner.min() < 0 or owner.max() >= n:
+        raise InvalidInputError(
+            f"owner: expected ({m},) numbers of images from 0 to {n - 1}; got {owner.shape} "
+            f"from {owner.min() if owner.size else None} to {owner.max() if owner.size else None}"
+        )
+    _, text_ids = top_k(images, texts, max(_DEPTHS), threads)
+    _, image_ids = top_k(texts, images, max(_DEPTHS), threads)
+    return Recalls(
+        i2t=_recalls(owner[text_ids] == np.arange(n)[:, None]),
+        t2i=_recalls(image_ids == owner[:, None]),
+        images=n,
+        sentences=m,
+    )
+
+
+def _recalls(right: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
+    """Percent of rows with a true value among the first 1, 5 and 10; right is (queries, k)."""
+    r1, r5, r10 = (100.0 * float(right[:, :depth].any(axis=1).mean()) for depth in _DEPTHS)
+    return r1, r5, r10

@@ -1,0 +1,35 @@
+"""Exact inner-product search: the one front to the native kernel."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from refine_itr import _core
+from refine_itr.errors import InvalidInputError
+from refine_itr.types import FloatArray
+
+
+def top_k(
+    queries: FloatArray, gallery: FloatArray, k: int, threads: int = 0
+) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """Returns the k best rows of the gallery for each query.
+
+    Args:
+        queries: float32 (q, D).
+        gallery: float32 (n, D), C-contiguous; may be memory-mapped.
+        k: How many; k larger than n gives n.
+        threads: 0 means all cores.
+
+    Returns:
+        Scores, float32 (q, k), descending, and ids, int64 (q, k); ties go to the lower id.
+
+    Raises:
+        InvalidInputError: k is below 1.
+    """
+    if k < 1:
+        raise InvalidInputError(f"k: expected at least 1, got {k}")
+    shape = (len(queries), min(k, len(gallery)))
+    scores, ids = np.empty(shape, np.float32), np.empty(shape, np.int64)
+    _core.top_k(queries, gallery, scores, ids, _core.Workspace(), threads=threads)
+    return scores, ids
