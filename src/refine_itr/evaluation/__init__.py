@@ -1,5 +1,7 @@
-"""How well a model retrieves: recall at K in both directions."""
+"""How well a model retrieves: recall at K in both directions on captioned images."""
 
+from refine_itr.evaluation.captions import CaptionSet, read_captions
+from refine_itr.evaluation.evaluate import evaluate
 from refine_itr.evaluation.recall import Recalls, measure_recalls
 
-__all__ = ["Recalls", "measure_recalls"]
+__all__ = ["CaptionSet", "Recalls", "evaluate", "measure_recalls", "read_captions"]

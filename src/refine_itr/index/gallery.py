@@ -1,0 +1,76 @@
+"""Rows of embeddings with what they stand for; grows without copying all at every addition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from refine_itr.types import FloatArray
+
+Key = TypeVar("Key")
+
+
+@dataclass
+class Gallery(Generic[Key]):
+    """Items of one kind, one embedding a row.
+
+    Args:
+        dim: D.
+        embeddings: float32 (n, D) to start from; may be memory-mapped copy-on-write.
+        keys: n distinct items, e.g. paths or sentences.
+        ids: n numbers that hits carry.
+    """
+
+    dim: int
+    embeddings: FloatArray
+    keys: list[Key] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._buffer = self.embeddings
+        self._rows = {key: row for row, key in enumerate(self.keys)}
+
+    @classmethod
+    def empty(cls, dim: int) -> Gallery[Key]:
+        """Returns a gallery of no items."""
+        return cls(dim, np.empty((0, dim), np.float32))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._rows
+
+    def put(self, key: Key, embedding: FloatArray, new_id: int) -> bool:
+        """Adds an item, or replaces its embedding; returns whether ``new_id`` was taken."""
+        row = self._rows.get(key)
+        if row is not None:
+            self._buffer[row] = embedding
+            return False
+        row = self._rows[key] = len(self.keys)
+        if row == len(self._buffer):
+            self._grow()
+        self._buffer[row] = embedding
+        self.keys.append(key)
+        self.ids.append(new_id)
+        self.embeddings = self._buffer[: row + 1]
+        return True
+
+    def keep(self, wanted: Callable[[Key], bool]) -> int:
+        """Drops the items that are not wanted; returns how many were dropped."""
+        rows = [row for row, key in enumerate(self.keys) if wanted(key)]
+        dropped = len(self.keys) - len(rows)
+        if dropped:
+            self.embeddings = self._buffer = self.embeddings[rows]
+            self.keys = [self.keys[row] for row in rows]
+            self.ids = [self.ids[row] for row in rows]
+            self._rows = {key: row for row, key in enumerate(self.keys)}
+        return dropped
+
+    def _grow(self) -> None:
+        larger = np.empty((max(64, 2 * len(self._buffer)), self.dim), np.float32)
+        larger[: len(self._buffer)] = self._buffer
+        self._buffer = larger

@@ -1,0 +1,258 @@
+"""The index: photographs and sentences embedded once, searched exactly, kept in one file."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from refine_itr.errors import IndexFileError, InvalidInputError, ModelMismatchError
+from refine_itr.index.gallery import Gallery
+from refine_itr.index.progress import tracked
+from refine_itr.index.storage import StoredIndex, read_index, write_index
+from refine_itr.index.top_k import top_k
+from refine_itr.model import Model, load
+from refine_itr.query import embed_query
+from refine_itr.types import Failure, Hit, PictureSource
+
+_log = logging.getLogger("refine_itr")
+
+Kind = Literal["images", "texts"]
+Stamp = tuple[int, int]  # size in bytes, time of last change in nanoseconds
+
+
+@dataclass
+class AddReport:
+    """What became of the items of one addition.
+
+    Attributes:
+        added: Items that are new in the index.
+        updated: Photographs whose file has changed, embedded again under the same id.
+        unchanged: Items that were already there; nothing was embedded for them.
+        failed: Photographs that could not be read, each with the reason.
+    """
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    failed: list[Failure] = field(default_factory=list)
+
+
+class Index:
+    """Photographs and sentences of one model, searchable both ways.
+
+    Searching may go on in many threads at once; adding may not go on beside anything else.
+
+    Args:
+        model: Embeds what is added and what is asked.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._images: Gallery[str] = Gallery.empty(model.dim)
+        self._texts: Gallery[str] = Gallery.empty(model.dim)
+        self._stamps: dict[str, Stamp] = {}
+        self._next_id = 0
+
+    def __len__(self) -> int:
+        return len(self._images) + len(self._texts)
+
+    @property
+    def image_count(self) -> int:
+        """Number of photographs."""
+        return len(self._images)
+
+    @property
+    def text_count(self) -> int:
+        """Number of sentences."""
+        return len(self._texts)
+
+    def add_images(
+        self, source: str | Path | Iterable[str | Path], *, progress: bool | None = None
+    ) -> AddReport:
+        """Adds photographs; those already here and unchanged on disk are not embedded again.
+
+        An unreadable picture is reported, logged as a warning, and skipped.
+
+        Args:
+            source: A folder (walked recursively), a picture file, or several of them.
+            progress: Show a progress bar; None shows it when stderr is a terminal.
+
+        Raises:
+            InvalidInputError: A path does not exist.
+        """
+        report = AddReport()
+        paths = dict.fromkeys(_picture_files(source))  # each once, in order
+        stamps = self._changed(paths, report)
+        batches = self.model.embed_image_stream(tracked(stamps, len(stamps), progress))
+        for batch in batches:
+            report.failed += [_skipped(f.item, f.reason) for f in batch.failures]
+            for path, embedding in zip(batch.sources, batch.embeddings, strict=True):
+                key = str(path)
+                self._stamps[key] = stamps[path]
+                if self._put(self._images, key, embedding):
+                    report.added += 1
+                else:
+                    report.updated += 1
+        return report
+
+    def add_texts(self, sentences: Iterable[str]) -> AddReport:
+        """Adds sentences; one that is already here is counted as unchanged.
+
+        Raises:
+            InvalidInputError: One of them is no ``str``, or a single ``str`` was given.
+        """
+        if isinstance(sentences, str):
+            raise InvalidInputError("sentences: expected several, e.g. a list; got one str")
+        given = list(sentences)
+        new = [s for s in dict.fromkeys(given) if s not in self._texts]
+        for sentence, embedding in zip(new, self.model.embed_texts(new), strict=True):
+            self._put(self._texts, sentence, embedding)
+        return AddReport(added=len(new), unchanged=len(given) - len(new))
+
+    def remove_missing(self) -> int:
+        """Forgets the photographs whose file is gone; returns how many."""
+        return self._images.keep(os.path.isfile)
+
+    def search(
+        self, query: str | PictureSource, k: int = 10, *, among: Kind | None = None
+    ) -> list[Hit]:
+        """Returns the k items that fit best, the best first.
+
+        Args:
+            query: A ``str`` is a sentence; a Path, bytes, PIL image or array is a picture.
+            k: How many; more than there are gives all.
+            among: What to search. By default a sentence finds photographs and a picture
+                finds sentences; an index that has only one kind is searched for that.
+
+        Returns:
+            Hits whose ``item`` is a Path (photograph) or a str (sentence).
+
+        Raises:
+            InvalidInputError: k is below 1, or ``query`` or ``among`` is none of the above.
+            PictureError: The picture cannot be read.
+        """
+        if among not in (None, "images", "texts"):
+            raise InvalidInputError(f"among: expected 'images' or 'texts'; got {among!r}")
+        gallery = self._gallery(among or self._natural_kind(query))
+        embedding = embed_query(self.model, query)
+        scores, rows = top_k(embedding, gallery.embeddings, k, self.model.threads)
+        as_item = Path if gallery is self._images else str
+        return [
+            Hit(rank, float(score), as_item(gallery.keys[row]), gallery.ids[row])
+            for rank, (score, row) in enumerate(zip(scores[0], rows[0], strict=True), start=1)
+        ]
+
+    def save(self, path: str | Path) -> None:
+        """Saves to one file. A crash while saving leaves the file that was there.
+
+        Raises:
+            IndexFileError: The file cannot be written.
+        """
+        records = {
+            "next_id": self._next_id,
+            "images": [
+                [key, id_, *self._stamps[key]]
+                for key, id_ in zip(self._images.keys, self._images.ids, strict=True)
+            ],
+            "texts": [list(row) for row in zip(self._texts.keys, self._texts.ids, strict=True)],
+        }
+        stored = StoredIndex(
+            self.model.fingerprint, self._images.embeddings, self._texts.embeddings, records
+        )
+        write_index(Path(path), stored)
+
+    @classmethod
+    def open(cls, path: str | Path, model: Model | None = None) -> Index:
+        """Opens a saved index; its embeddings are memory-mapped.
+
+        Args:
+            path: What ``save`` wrote.
+            model: The model that made it; None loads the default one.
+
+        Raises:
+            IndexFileError: There is no such file, or it is damaged.
+            ModelMismatchError: Another model made it.
+        """
+        path = Path(path)
+        stored = read_index(path)
+        index = cls(model or load())
+        if stored.model != index.model.fingerprint:
+            raise ModelMismatchError(
+                f"{path}: made by the model {stored.model[:12]}; "
+                f"got the model {index.model.fingerprint[:12]}"
+            )
+        try:
+            index._restore(stored)
+        except (KeyError, TypeError, ValueError) as exc:
+            raise IndexFileError(f"{path}: records do not fit the embeddings") from exc
+        return index
+
+    def _restore(self, stored: StoredIndex) -> None:
+        records: dict[str, Any] = stored.records
+        images, texts = records["images"], records["texts"]
+        for rows, matrix in ((images, stored.images), (texts, stored.texts)):
+            if matrix.shape != (len(rows), self.model.dim):
+                raise ValueError("a row of embeddings for each record")
+        dim = self.model.dim
+        self._images = Gallery(
+            dim, stored.images, [str(r[0]) for r in images], [int(r[1]) for r in images]
+        )
+        self._texts = Gallery(
+            dim, stored.texts, [str(r[0]) for r in texts], [int(r[1]) for r in texts]
+        )
+        self._stamps = {str(r[0]): (int(r[2]), int(r[3])) for r in images}
+        self._next_id = int(records["next_id"])
+
+    def _put(self, gallery: Gallery[str], key: str, embedding: np.ndarray[Any, Any]) -> bool:
+        is_new = gallery.put(key, embedding, self._next_id)
+        self._next_id += is_new
+        return is_new
+
+    def _changed(self, paths: Iterable[Path], report: AddReport) -> dict[Path, Stamp]:
+        """Returns the files to embed with their stamps; counts the others in the report."""
+        changed: dict[Path, Stamp] = {}
+        for path in paths:
+            try:
+                status = path.stat()
+            except OSError as exc:  # a broken link, or gone since the folder was walked
+                report.failed.append(_skipped(path, exc.strerror or str(exc)))
+                continue
+            stamp = (status.st_size, status.st_mtime_ns)
+            if self._stamps.get(str(path)) == stamp:
+                report.unchanged += 1
+            else:
+                changed[path] = stamp
+        return changed
+
+    def _natural_kind(self, query: object) -> Kind:
+        wanted: Kind = "images" if isinstance(query, str) else "texts"
+        other: Kind = "texts" if wanted == "images" else "images"
+        return other if not len(self._gallery(wanted)) else wanted
+
+    def _gallery(self, kind: Kind) -> Gallery[str]:
+        return self._images if kind == "images" else self._texts
+
+
+def _skipped(path: object, reason: str) -> Failure:
+    _log.warning("skipped %s: %s", path, reason)
+    return Failure(path, reason)
+
+
+def _picture_files(source: str | Path | Iterable[str | Path]) -> Iterator[Path]:
+    """Yields absolute paths of files, so that an index does not depend on the current folder."""
+    from refine_itr.decoding import find_pictures
+
+    for entry in [source] if isinstance(source, str | Path) else source:
+        path = Path(os.path.abspath(entry))
+        if path.is_dir():
+            yield from find_pictures(path)
+        elif path.is_file():
+            yield path
+        else:
+            raise InvalidInputError(f"{entry}: expected a picture or a folder; there is none")
