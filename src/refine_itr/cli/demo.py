@@ -1,0 +1,73 @@
+"""``refine-itr demo``: both directions on real photographs, with the model that is installed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from refine_itr.cli.html import Section, write_page
+from refine_itr.cli.options import CountOption, JsonOption, ModelOption, ThreadsOption
+from refine_itr.cli.output import hit_to_json, print_hits, print_json, stdout
+from refine_itr.cli.samples import DISTRACTORS, sample_photographs
+from refine_itr.cli.truth import Truth
+from refine_itr.index import Index
+from refine_itr.model import load
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the page with the pictures.")
+    ] = Path("refine-itr-demo"),
+    k: CountOption = 3,
+    model: ModelOption = "default",
+    threads: ThreadsOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Search the sample photographs of scikit-image and scikit-learn, both ways."""
+    samples = sample_photographs()
+    index = Index(load(model, threads=threads))
+    started = time.perf_counter()
+    index.add_images(samples, progress=False)
+    seconds = time.perf_counter() - started
+    index.add_texts([*samples.values(), *DISTRACTORS])
+
+    truth = Truth({(path.name, sentence) for path, sentence in samples.items()})
+    queries: list[str | Path] = [*samples.values(), *samples]
+    sections = [Section.of(query, index.search(query, k), truth) for query in queries]
+    page = out / "index.html"
+    write_page(page, "Refine-ITR demo", sections)
+    found = {
+        "sentence_to_photograph": _found(sections[: len(samples)]),
+        "photograph_to_sentence": _found(sections[len(samples) :]),
+    }
+    if json:
+        print_json(
+            {
+                "photographs": len(samples),
+                "sentences": index.text_count,
+                "first_hit_right": found,
+                "page": str(page),
+                "queries": [
+                    {"query": str(s.query), "hits": [hit_to_json(hit) for hit in s.hits]}
+                    for s in sections
+                ],
+            }
+        )
+        return
+    for section in sections:
+        print_hits(str(getattr(section.query, "name", section.query)), section.hits)
+    stdout.print(
+        f"\n{len(samples)} photographs from file to index in {seconds:.2f} s. First hit right: "
+        f"{found['sentence_to_photograph']} of {len(samples)} sentences, "
+        f"{found['photograph_to_sentence']} of {len(samples)} photographs "
+        f"(among {index.text_count} sentences).\nPictures and scores: {page}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _found(sections: list[Section]) -> int:
+    return sum(bool(section.matches and section.matches[0]) for section in sections)

@@ -1,0 +1,40 @@
+"""``refine-itr eval``: recall on captioned photographs, through the shipped path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from refine_itr.cli.options import JsonOption, ModelOption, ThreadsOption
+from refine_itr.cli.output import print_json, stdout
+from refine_itr.evaluation import evaluate as run
+from refine_itr.evaluation import read_captions
+from refine_itr.model import load
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option("--data", help="captions.jsonl, a line an image.")],
+    images: Annotated[Path, typer.Option("--images", help="The folder of the images.")],
+    model: ModelOption = "default",
+    threads: ThreadsOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Measure recall at 1, 5 and 10 in both directions on captioned photographs."""
+    captions = read_captions(data, images)
+    recalls = run(load(model, threads=threads), captions)
+    if json:
+        print_json(recalls.to_json())
+        return
+    table = Table(
+        title=f"{recalls.images} images, {recalls.sentences} sentences: recall in percent",
+        title_justify="left",
+    )
+    for heading in ("", "R@1", "R@5", "R@10", "mean"):
+        table.add_column(heading, justify="right")
+    for name, row in (("image to text", recalls.i2t), ("text to image", recalls.t2i)):
+        table.add_row(name, *(f"{value:.1f}" for value in (*row, sum(row) / len(row))))
+    stdout.print(table)
+    stdout.print(f"rsum {recalls.rsum:.1f}", highlight=False)

@@ -1,0 +1,86 @@
+"""``refine-itr index``: embed photographs and sentences once, keep them in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from refine_itr.cli.options import JsonOption, ModelOption, ThreadsOption
+from refine_itr.cli.output import failures_to_json, print_failures, print_json, stdout
+from refine_itr.errors import InvalidInputError
+from refine_itr.index import AddReport, Index
+from refine_itr.model import load
+
+
+def index(
+    file: Annotated[Path, typer.Argument(help="The index file; made, or added to if it exists.")],
+    photos: Annotated[
+        list[Path] | None, typer.Argument(help="Folders (walked recursively) and picture files.")
+    ] = None,
+    texts: Annotated[
+        Path | None, typer.Option("--texts", help="A UTF-8 file of sentences, one a line.")
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Forget photographs whose file is gone.")
+    ] = False,
+    model: ModelOption = "default",
+    threads: ThreadsOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Embed photographs and sentences and keep them in an index file.
+
+    What is already in the file and unchanged on disk is not embedded again.
+    """
+    if not photos and texts is None and not prune:
+        raise InvalidInputError("nothing to do: give photographs, --texts FILE or --prune")
+    loaded = load(model, threads=threads)
+    opened = Index.open(file, loaded) if file.exists() else Index(loaded)
+    removed = opened.remove_missing() if prune else 0
+    report = opened.add_images(photos or [])
+    if texts is not None:
+        text_report = opened.add_texts(read_sentences(texts))
+        report.added += text_report.added
+        report.unchanged += text_report.unchanged
+    opened.save(file)
+    _print(file, opened, report, removed, json)
+
+
+def read_sentences(path: Path) -> list[str]:
+    """Returns the lines of a UTF-8 file that are not blank.
+
+    Raises:
+        InvalidInputError: The file is not UTF-8 text.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError as exc:
+        raise InvalidInputError(f"{path}: expected UTF-8 text; {exc.reason}") from exc
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _print(file: Path, opened: Index, report: AddReport, removed: int, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "file": str(file),
+                "images": opened.image_count,
+                "texts": opened.text_count,
+                "added": report.added,
+                "updated": report.updated,
+                "unchanged": report.unchanged,
+                "removed": removed,
+                "failed": failures_to_json(report.failed),
+            }
+        )
+        return
+    print_failures(report.failed)
+    stdout.print(
+        f"{file}: {opened.image_count} photographs, {opened.text_count} sentences "
+        f"({report.added} added, {report.updated} updated, {report.unchanged} unchanged, "
+        f"{removed} removed, {len(report.failed)} skipped)",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,52 @@
+"""What commands print: results to stdout, notes and errors to stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from refine_itr.types import Failure, Hit
+
+stdout = Console()
+stderr = Console(stderr=True)
+
+_FAILURES_SHOWN = 10
+
+
+def print_json(data: object) -> None:
+    """Prints one JSON document; unlike Rich's it neither wraps nor colours."""
+    typer.echo(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def print_hits(title: str, hits: Sequence[Hit]) -> None:
+    """Prints hits as a table."""
+    table = Table(title=Text(title), title_justify="left", title_style="bold")
+    table.add_column("rank", justify="right")
+    table.add_column("score", justify="right")
+    table.add_column("item", overflow="fold")
+    for hit in hits:
+        table.add_row(str(hit.rank), f"{hit.score:.3f}", Text(str(hit.item)))
+    stdout.print(table)
+
+
+def print_failures(failures: Sequence[Failure]) -> None:
+    """Names the pictures that were skipped, the first ones with their reason."""
+    for failure in failures[:_FAILURES_SHOWN]:
+        stderr.print(Text(f"skipped {failure.item}: {failure.reason}", "yellow"), soft_wrap=True)
+    if len(failures) > _FAILURES_SHOWN:
+        stderr.print(Text(f"... and {len(failures) - _FAILURES_SHOWN} more", "yellow"))
+
+
+def hit_to_json(hit: Hit) -> dict[str, object]:
+    """Returns a hit as ``--json`` prints it."""
+    return {"rank": hit.rank, "score": hit.score, "item": str(hit.item), "id": hit.id}
+
+
+def failures_to_json(failures: Sequence[Failure]) -> list[dict[str, str]]:
+    """Returns the skipped pictures as ``--json`` prints them."""
+    return [{"item": str(f.item), "reason": f.reason} for f in failures]
