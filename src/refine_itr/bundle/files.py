@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -123,8 +122,8 @@ def _swap(staging: Path, folder: Path) -> None:
     """Puts ``staging`` in the place of ``folder``; the old one goes last."""
     old = staging.with_name(f"{staging.name}.old")
     if folder.exists():
-        os.replace(folder, old)
-    os.replace(staging, folder)
+        folder.replace(old)
+    staging.replace(folder)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -76,5 +76,5 @@ def _version(package: str) -> str | None:
 
 def _shown(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{k} {v if v is not None else '(not installed)'}" for k, v in value.items())
+        return ", ".join(f"{k} {v or '(not installed)'}" for k, v in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -27,7 +27,9 @@ class Truth:
         """
         try:
             rows = [json.loads(s) for s in captions.read_text("utf-8").splitlines() if s.strip()]
-            return cls({(Path(row["image"]).name, text) for row in rows for text in row["captions"]})
+            return cls(
+                {(Path(row["image"]).name, text) for row in rows for text in row["captions"]}
+            )
         except (ValueError, TypeError, KeyError) as exc:
             raise DatasetError(
                 f'{captions}: expected lines {{"image": "...", "captions": ["...", ...]}}'

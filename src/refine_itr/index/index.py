@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -249,7 +249,7 @@ def _picture_files(source: str | Path | Iterable[str | Path]) -> Iterator[Path]:
     from refine_itr.decoding import find_pictures
 
     for entry in [source] if isinstance(source, str | Path) else source:
-        path = Path(os.path.abspath(entry))
+        path = Path(os.path.abspath(entry))  # noqa: PTH100  (resolve() would follow links)
         if path.is_dir():
             yield from find_pictures(path)
         elif path.is_file():

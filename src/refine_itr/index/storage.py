@@ -61,7 +61,7 @@ def write_index(path: Path, index: StoredIndex) -> None:
         save_file({n: np.ascontiguousarray(t) for n, t in tensors.items()}, staging, metadata)
         staging.chmod(_new_file_mode())
         _sync(staging)
-        os.replace(staging, path)
+        staging.replace(path)
         _sync(path.parent)
     except OSError as exc:
         raise IndexFileError(f"{path}: cannot be written; {exc.strerror}") from exc
@@ -97,9 +97,7 @@ def _check_metadata(path: Path, metadata: dict[str, str]) -> None:
     if metadata.get("format") != FORMAT or "model" not in metadata:
         raise IndexFileError(f"{path}: expected an index file; got another safetensors file")
     if metadata.get("version") != VERSION:
-        raise IndexFileError(
-            f"{path}: expected version {VERSION}, got {metadata.get('version')!r}"
-        )
+        raise IndexFileError(f"{path}: expected version {VERSION}, got {metadata.get('version')!r}")
 
 
 def _map(path: Path, name: str) -> FloatArray:
