@@ -1,0 +1,78 @@
+"""Which part may import which: the arrows of docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import refine_itr
+
+ROOT = Path(refine_itr.__file__).parent
+
+# Part: the parts of refine_itr that it may import. errors, types and _core are open to all.
+OPEN = {"errors", "types", "_core", "_version"}
+ALLOWED = {
+    "errors": set(),
+    "types": set(),
+    "_version": set(),
+    "bundle": set(),
+    "decoding": set(),
+    "detection": set(),
+    "pipeline": set(),
+    "encoding": {"bundle"},
+    "model": {"bundle", "decoding", "detection", "encoding", "pipeline"},
+    "query": {"model"},
+    "index": {"decoding", "model", "query"},
+    "searching": {"index", "model", "query"},
+    "evaluation": {"index", "model"},
+    "__init__": {"index", "model", "searching"},
+    "training": {"bundle", "decoding", "detection", "evaluation", "model"},
+    "cli": {"bundle", "decoding", "evaluation", "index", "model", "training"},
+}
+
+
+def imported_parts(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "refine_itr":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("refine_itr."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("refine_itr.")}
+    return found
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.rglob("*.py")), ids=lambda f: str(f.relative_to(ROOT)))
+def test_imports_follow_the_picture(file: Path) -> None:
+    part = file.relative_to(ROOT).parts[0].removesuffix(".py")
+    assert imported_parts(file) - {part} <= ALLOWED[part] | OPEN
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.rglob("*.py")), ids=lambda f: str(f.relative_to(ROOT)))
+def test_only_training_knows_torch(file: Path) -> None:
+    if file.relative_to(ROOT).parts[0] != "training":
+        assert "import torch" not in file.read_text("utf-8")
+
+
+def test_only_the_train_command_imports_training() -> None:
+    users = [f.name for f in ROOT.glob("cli/*.py") if "training" in imported_parts(f)]
+    assert users == ["train.py"]
+
+
+def test_import_loads_nothing_heavy() -> None:
+    heavy = {"torch", "onnxruntime", "onnx", "PIL", "typer", "rich", "tokenizers", "safetensors"}
+    code = "import refine_itr, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "numpy" in loaded.stdout.split()
+    assert not heavy & set(loaded.stdout.split())
+
+
+def test_files_stay_small() -> None:
+    sources = [*ROOT.rglob("*.py"), *(Path(__file__).parents[1] / "src/cpp").rglob("*.*")]
+    assert sources
+    assert {f.name: n for f in sources if (n := len(f.read_text("utf-8").splitlines())) > 400} == {}
