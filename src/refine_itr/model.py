@@ -124,7 +124,8 @@ def load(name: str | Path = "default", *, threads: int = 0) -> Model:
     Raises:
         BundleError: There is no such bundle, or it is damaged; the message says how.
         DetectorError: ONNX Runtime does not accept its detector.
-        InvalidInputError: ``threads`` is negative.
+        InvalidInputError: ``threads`` is negative, or REFINE_ITR_ISA names no instruction set
+            of this machine.
     """
     from refine_itr.bundle import default_bundle, read_bundle
     from refine_itr.detection import OnnxGridDetector
@@ -132,6 +133,10 @@ def load(name: str | Path = "default", *, threads: int = 0) -> Model:
 
     if threads < 0:
         raise InvalidInputError(f"threads: expected 0 (all cores) or more, got {threads}")
+    try:
+        _core.isa()  # looks at REFINE_ITR_ISA
+    except ValueError as exc:
+        raise InvalidInputError(str(exc)) from exc
     threads = threads or _core.max_threads()
     folder = default_bundle() if name == "default" else Path(name)
     if not folder.is_dir():
