@@ -67,7 +67,9 @@ def test_only_the_train_command_imports_training() -> None:
 def test_import_loads_nothing_heavy() -> None:
     heavy = {"torch", "onnxruntime", "onnx", "PIL", "typer", "rich", "tokenizers", "safetensors"}
     code = "import refine_itr, sys; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert "numpy" in loaded.stdout.split()
     assert not heavy & set(loaded.stdout.split())
 

@@ -199,9 +199,7 @@ def test_files_that_are_no_index(model: refine_itr.Model, tmp_path: Path) -> Non
      b'{"images": [["a", 0, 1, 1]], "texts": [], "next_id": 1}',
      b'{"images": [], "texts": [], "next_id": "x"}'],
 )  # fmt: skip
-def test_records_that_do_not_fit(
-    records: bytes, model: refine_itr.Model, tmp_path: Path
-) -> None:
+def test_records_that_do_not_fit(records: bytes, model: refine_itr.Model, tmp_path: Path) -> None:
     empty = np.empty((0, model.dim), np.float32)
     tensors = {"images": empty, "texts": empty, "records": np.frombuffer(records, np.uint8)}
     metadata = {"format": "refine-itr-index", "version": "1", "model": model.fingerprint}

@@ -48,7 +48,11 @@ def test_every_kind_of_picture_query(model: refine_itr.Model, photos: Path) -> N
 
 
 def test_a_list_of_pictures_gives_its_own_elements(model: refine_itr.Model, photos: Path) -> None:
-    gallery = [photos / "red.jpg", np.zeros((9, 9, 3), np.uint8), (photos / "blue.jpg").read_bytes()]
+    gallery = [
+        photos / "red.jpg",
+        np.zeros((9, 9, 3), np.uint8),
+        (photos / "blue.jpg").read_bytes(),
+    ]
     hits = refine_itr.search(photos / "blue.jpg", gallery, k=3, model=model)
     assert hits[0].item is gallery[2]
     assert hits[0].id == 2

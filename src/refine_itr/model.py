@@ -73,7 +73,7 @@ class Model:
             raise InvalidInputError(
                 f"pictures: expected several pictures, e.g. a list; got {type(pictures).__name__}"
             )
-        embeddings: list[FloatArray] = [np.empty((0, self.dim), np.float32)]
+        embeddings = [np.empty((0, self.dim), np.float32)]
         for batch in self.embed_image_stream(pictures):
             for failure in batch.failures:
                 raise PictureError(f"{_name(failure.item)}: {failure.reason}")

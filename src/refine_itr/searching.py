@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 from refine_itr.errors import InvalidInputError
 from refine_itr.index import Index, top_k
@@ -12,7 +13,7 @@ from refine_itr.model import Model, load
 from refine_itr.query import embed_query
 from refine_itr.types import Hit, PictureSource
 
-GallerySource = str | Path | Index | Sequence[str] | Sequence[PictureSource]
+GallerySource: TypeAlias = str | Path | Index | Sequence[str] | Sequence[PictureSource]
 
 
 def search(

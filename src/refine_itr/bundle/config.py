@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_type_hints
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 from refine_itr.errors import BundleError
 
@@ -14,12 +14,27 @@ VERSION = 1
 T = TypeVar("T")
 
 
-def _one_of(*choices: str) -> Any:
-    return field(metadata={"choices": choices})
+@dataclass(frozen=True)
+class _Between:
+    low: int
+    high: int
+
+    def check(self, value: object, where: str) -> None:
+        if not self.low <= value <= self.high:  # type: ignore[operator]  # the type came first
+            raise BundleError(
+                f"config.json: {where}: expected {self.low} to {self.high}, got {value}"
+            )
 
 
-def _between(low: int, high: int) -> Any:
-    return field(metadata={"range": (low, high)})
+class _OneOf:
+    def __init__(self, *choices: str) -> None:
+        self.choices = choices
+
+    def check(self, value: object, where: str) -> None:
+        if value not in self.choices:
+            raise BundleError(
+                f"config.json: {where}: expected one of {', '.join(self.choices)}; got {value!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -44,16 +59,16 @@ class ImageConfig:
         embedding_batch_norm: BatchNorm after pooling (VSRN's Flickr30K weights).
     """
 
-    regions: int = _between(1, 4096)
-    features: int = _between(1, 65536)
-    graph: str = _one_of("light-gcn", "vsrn-gcn", "none")
-    layers: int = _between(0, 64)
+    regions: Annotated[int, _Between(1, 4096)]
+    features: Annotated[int, _Between(1, 65536)]
+    graph: Annotated[str, _OneOf("light-gcn", "vsrn-gcn", "none")]
+    layers: Annotated[int, _Between(0, 64)]
     scale_affinity: bool
     batch_norm: bool
     normalize_projection: bool
-    norm_axis: str = _one_of("region", "feature", "none")
-    pooling: str = _one_of("gru", "mean", "max-of-top")
-    pool_top: int = _between(1, 4096)
+    norm_axis: Annotated[str, _OneOf("region", "feature", "none")]
+    pooling: Annotated[str, _OneOf("gru", "mean", "max-of-top")]
+    pool_top: Annotated[int, _Between(1, 4096)]
     embedding_batch_norm: bool
 
 
@@ -61,9 +76,9 @@ class ImageConfig:
 class TextConfig:
     """The text encoder: word embedding, one-layer GRU, pooling over the words, l2norm."""
 
-    vocabulary: int = _between(1, 1_000_000)
-    word_dim: int = _between(1, 65536)
-    pooling: str = _one_of("last", "mean")
+    vocabulary: Annotated[int, _Between(1, 1_000_000)]
+    word_dim: Annotated[int, _Between(1, 65536)]
+    pooling: Annotated[str, _OneOf("last", "mean")]
 
 
 @dataclass(frozen=True)
@@ -73,16 +88,16 @@ class DetectorConfig:
     Pictures are resized to a square of ``input_size`` pixels without regard to their aspect.
     """
 
-    kind: str = _one_of("grid")
-    input_size: int = _between(8, 4096)
-    grid: int = _between(1, 64)
+    kind: Annotated[str, _OneOf("grid")]
+    input_size: Annotated[int, _Between(8, 4096)]
+    grid: Annotated[int, _Between(1, 64)]
 
 
 @dataclass(frozen=True)
 class BundleConfig:
     """A whole model; ``dim`` is D, the length of an embedding."""
 
-    dim: int = _between(1, 16384)
+    dim: Annotated[int, _Between(1, 16384)]
     image: ImageConfig
     text: TextConfig
     detector: DetectorConfig
@@ -134,32 +149,22 @@ def _read(kind: type[T], data: object, where: str) -> T:
     name = where or "the top level"
     if not isinstance(data, dict):
         raise BundleError(f"config.json: {name}: expected an object, got {data!r}")
-    hints = get_type_hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    if missing := sorted(fields.keys() - data.keys()):
+    hints = get_type_hints(kind, include_extras=True)
+    if missing := sorted(hints.keys() - data.keys()):
         raise BundleError(f"config.json: {name}: missing {', '.join(missing)}")
-    if unknown := sorted(map(str, data.keys() - fields.keys())):
+    if unknown := sorted(map(str, data.keys() - hints.keys())):
         raise BundleError(f"config.json: {name}: unknown {', '.join(unknown)}")
     prefix = f"{where}." if where else ""
-    values = {
-        key: _read(hints[key], data[key], prefix + key)
-        if dataclasses.is_dataclass(hints[key])
-        else _checked(data[key], hints[key], f.metadata, prefix + key)
-        for key, f in fields.items()
-    }
-    return kind(**values)
+    return kind(**{key: _value(data[key], hint, prefix + key) for key, hint in hints.items()})
 
 
-def _checked(value: object, kind: type, rules: Any, where: str) -> object:
+def _value(value: object, hint: Any, where: str) -> object:
+    if dataclasses.is_dataclass(hint):
+        return _read(hint, value, where)  # type: ignore[arg-type]
+    kind, *rules = get_args(hint) or (hint,)
     # type() and not isinstance(): to Python True is an int, in JSON it is not.
     if type(value) is not kind:
         raise BundleError(f"config.json: {where}: expected {kind.__name__}, got {value!r}")
-    if "choices" in rules and value not in rules["choices"]:
-        raise BundleError(
-            f"config.json: {where}: expected one of {', '.join(rules['choices'])}; got {value!r}"
-        )
-    if "range" in rules:
-        low, high = rules["range"]
-        if not low <= value <= high:  # type: ignore[operator]
-            raise BundleError(f"config.json: {where}: expected {low} to {high}, got {value}")
+    for rule in rules:
+        rule.check(value, where)
     return value

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from refine_itr.errors import InvalidInputError
-from refine_itr.index.top_k import top_k
+from refine_itr.index.matching import top_k
 from refine_itr.types import FloatArray
 
 _DEPTHS = (1, 5, 10)
