@@ -75,14 +75,15 @@ def _upright(
 ) -> tuple[Image.Image, tuple[int, int]]:
     try:
         width, height = image.size
-        if image.getexif().get(_ORIENTATION) in (5, 6, 7, 8):
-            width, height = height, width
         if draft_size is not None:
             image.draft("RGB", (2 * draft_size[0], 2 * draft_size[1]))
+        # Before anything else: of a PNG even getexif() decodes the whole picture.
         if image.width * image.height > MAX_PIXELS:
             raise PictureError(
                 f"expected at most {MAX_PIXELS} pixels, got {image.width} x {image.height}"
             )
+        if image.getexif().get(_ORIENTATION) in (5, 6, 7, 8):
+            width, height = height, width
         return _to_rgb(ImageOps.exif_transpose(image)), (width, height)
     except _DECODING_ERRORS as exc:
         raise PictureError(f"expected a whole picture; {exc}") from exc
