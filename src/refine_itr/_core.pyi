@@ -1,0 +1,402 @@
+"""The native module: kernels, ops and encoders in C++.
+
+Every array is float32 and C-contiguous unless said otherwise; nothing is converted. An array that
+does not fit raises TypeError (not an array, or another dtype) or ValueError (shape, layout,
+read-only, overlap) with what was expected and what came. `threads=0` means all. The GIL is
+released while a call computes. Outputs share no memory with inputs unless said otherwise.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray: TypeAlias = NDArray[np.float32]
+Int32Array: TypeAlias = NDArray[np.int32]
+Int64Array: TypeAlias = NDArray[np.int64]
+
+def isa() -> str:
+    """The instruction set in use: "scalar", "avx2", "avx512" or "neon".
+
+    The best available, unless the environment variable REFINE_ITR_ISA named one at first use.
+
+    Raises:
+        ValueError: REFINE_ITR_ISA names none of `available_isas()`. So does every function that
+            computes.
+    """
+
+def available_isas() -> list[str]:
+    """The instruction sets compiled in and supported by this CPU, best last."""
+
+def force_isa(name: str) -> None:
+    """Uses the instruction set `name` from now on.
+
+    Weights packed before keep the layout, and the kernel, they were packed for.
+
+    Raises:
+        ValueError: `name` is none of `available_isas()`.
+    """
+
+def max_threads() -> int:
+    """The number of threads that `threads=0` stands for."""
+
+@final
+class PackedMatrix:
+    """The weights of a linear layer, laid out once for the instruction set in use.
+
+    Args:
+        weight: (n_out, n_in), as torch.nn.Linear has it; copied.
+        bias: (n_out,), or None for zeros; copied.
+    """
+
+    def __init__(self, weight: FloatArray, bias: FloatArray | None = None) -> None: ...
+    @property
+    def n_in(self) -> int: ...
+    @property
+    def n_out(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+
+@final
+class Workspace:
+    """Memory that calls reuse: it grows to the largest call's need and stays.
+
+    For one call at a time; a call that finds it in use raises RuntimeError.
+    """
+
+    def __init__(self) -> None: ...
+    @property
+    def nbytes(self) -> int: ...
+
+def linear(
+    x: FloatArray,
+    weight: PackedMatrix,
+    out: FloatArray,
+    *,
+    residual: FloatArray | None = None,
+    threads: int = 0,
+) -> None:
+    """out = x W^T + b [+ residual].
+
+    Args:
+        x: (m, n_in).
+        weight: n_in -> n_out.
+        out: (m, n_out).
+        residual: (m, n_out); may be `out` itself.
+        threads: 0 for all.
+    """
+
+def l2norm(
+    x: FloatArray, axis: Literal["region", "feature"], out: FloatArray, *, threads: int = 0
+) -> None:
+    """out = x / ||x||, zeros for an all-zero vector.
+
+    Args:
+        x: (n, K, D).
+        axis: "feature": each region is a vector over its D features; "region": each feature is a
+            vector over the K regions (what VSRN's weights expect).
+        out: (n, K, D); may be `x` itself.
+        threads: 0 for all.
+    """
+
+def light_gcn(
+    regions: FloatArray,
+    sigma: FloatArray,
+    g: PackedMatrix,
+    r: PackedMatrix,
+    out: FloatArray,
+    workspace: Workspace,
+    *,
+    threads: int = 0,
+) -> None:
+    """One Light-GCN layer (Refine-ITR, equation 3): out = r(sigma (V V^T) g(V)) + V.
+
+    Args:
+        regions: V, (b, K, D).
+        sigma: (K, K), with the 1/K if the model has it.
+        g: D -> D.
+        r: D -> D, with the BatchNorm if the model has it.
+        out: (b, K, D).
+        workspace: memory to use.
+        threads: 0 for all.
+    """
+
+def light_gcn_folded(
+    regions: FloatArray,
+    sigma: FloatArray,
+    f: PackedMatrix,
+    f_bias: FloatArray,
+    out: FloatArray,
+    workspace: Workspace,
+    *,
+    threads: int = 0,
+) -> None:
+    """`light_gcn` with g and r folded: out = (A V) F^T + (A 1) f_bias^T + o_bias + V.
+
+    Args:
+        regions: V, (b, K, D).
+        sigma: (K, K); A = sigma (V V^T).
+        f: F = W_r W_g, with o_bias = b_r as its bias.
+        f_bias: (D,), W_r b_g.
+        out: (b, K, D).
+        workspace: memory to use.
+        threads: 0 for all.
+    """
+
+def vsrn_gcn(
+    regions: FloatArray,
+    theta: PackedMatrix,
+    phi: PackedMatrix,
+    g: PackedMatrix,
+    r: PackedMatrix,
+    scale: float,
+    out: FloatArray,
+    workspace: Workspace,
+    *,
+    threads: int = 0,
+) -> None:
+    """One graph layer of VSRN: out = r(R g(V)) + V with R = theta(V) phi(V)^T scale.
+
+    Args:
+        regions: V, (b, K, D).
+        theta: D -> D.
+        phi: D -> D.
+        g: D -> D.
+        r: D -> D, with the BatchNorm.
+        scale: 1/K or 1.
+        out: (b, K, D).
+        workspace: memory to use.
+        threads: 0 for all.
+    """
+
+def vsrn_gcn_folded(
+    regions: FloatArray,
+    m: PackedMatrix,
+    u: FloatArray,
+    w: FloatArray,
+    c: float,
+    scale: float,
+    f: PackedMatrix,
+    f_bias: FloatArray,
+    out: FloatArray,
+    workspace: Workspace,
+    *,
+    threads: int = 0,
+) -> None:
+    """`vsrn_gcn` with theta and phi, and g and r, folded.
+
+    out = (R V) F^T + (R 1) f_bias^T + o_bias + V with
+    R = (V M V^T + (V u) 1^T + 1 (V w)^T + c) scale.
+
+    Args:
+        regions: V, (b, K, D).
+        m: packed from the array M^T = W_phi^T W_theta, so that linear(V, m) = V M; no bias.
+        u: (D,), W_theta^T b_phi.
+        w: (D,), W_phi^T b_theta.
+        c: b_theta . b_phi.
+        scale: 1/K or 1.
+        f: F = W_r W_g, with o_bias = b_r as its bias.
+        f_bias: (D,), W_r b_g.
+        out: (b, K, D).
+        workspace: memory to use.
+        threads: 0 for all.
+    """
+
+def gru(
+    gates: FloatArray,
+    offsets: Int64Array,
+    w_hh: PackedMatrix,
+    out: FloatArray,
+    workspace: Workspace,
+    *,
+    pooling: Literal["last", "mean"] = "last",
+    threads: int = 0,
+) -> None:
+    """A GRU over a batch of sequences of any lengths (torch.nn.GRU; gate order r, z, n).
+
+    Args:
+        gates: (total, 3D), W_ih x + b_ih of every step; sequences one after the other.
+        offsets: int64 (n + 1,), from 0 to total; sequence i is steps offsets[i] : offsets[i + 1].
+        w_hh: D -> 3D, with b_hh.
+        out: (n, D): the last hidden state, or the mean of all; zeros for an empty sequence.
+        workspace: memory to use.
+        pooling: "last" or "mean".
+        threads: 0 for all.
+    """
+
+def top_k(
+    queries: FloatArray,
+    gallery: FloatArray,
+    scores: FloatArray,
+    ids: Int64Array,
+    workspace: Workspace,
+    *,
+    threads: int = 0,
+) -> None:
+    """The k best of the gallery by inner product, best first.
+
+    Equal scores come by lower id, NaN after all numbers.
+
+    Args:
+        queries: (q, D).
+        gallery: (n, D).
+        scores: written, (q, k) with k <= n.
+        ids: written, int64 (q, k): rows of the gallery.
+        workspace: memory to use.
+        threads: 0 for all.
+    """
+
+def select_regions(
+    boxes: FloatArray,
+    class_scores: FloatArray,
+    k: int,
+    *,
+    iou_threshold: float = 0.3,
+    score_threshold: float = 0.0,
+) -> Int64Array:
+    """The proposals of a detector that become the regions of an image.
+
+    Non-maximum suppression on the proposal boxes, for each class by itself; then the k proposals
+    with the best surviving class score, in that order. If fewer survive, the rest follow by their
+    best score in any class; equal ones by lower index. (As bottom-up attention, with a fixed K.)
+
+    Args:
+        boxes: (p, 4): x1, y1, x2, y2.
+        class_scores: (p, c); no background class.
+        k: how many.
+        iou_threshold: a box goes if it overlaps a better one by more.
+        score_threshold: lower scores, and NaN, take no part in the suppression.
+
+    Returns:
+        int64 (min(k, p),): indices of proposals.
+    """
+
+class GraphLayer:
+    """A graph layer with its folded weights. Made by one of its subclasses."""
+
+@final
+class LightGcnLayer(GraphLayer):
+    """`light_gcn_folded` and its weights.
+
+    Args:
+        sigma: (K, K); copied.
+        f: D -> D.
+        f_bias: (D,); copied.
+    """
+
+    def __init__(self, sigma: FloatArray, f: PackedMatrix, f_bias: FloatArray) -> None: ...
+
+@final
+class VsrnGcnLayer(GraphLayer):
+    """`vsrn_gcn_folded` and its weights.
+
+    Args:
+        m: D -> D.
+        u: (D,); copied.
+        w: (D,); copied.
+        c: a number.
+        scale: 1/K or 1.
+        f: D -> D.
+        f_bias: (D,); copied.
+    """
+
+    def __init__(
+        self,
+        m: PackedMatrix,
+        u: FloatArray,
+        w: FloatArray,
+        c: float,
+        scale: float,
+        f: PackedMatrix,
+        f_bias: FloatArray,
+    ) -> None: ...
+
+@final
+class ImageEncoder:
+    """Regions of an image to its embedding.
+
+    fc -> [l2norm] -> layers -> l2norm -> pooling -> [scale, shift] -> l2norm.
+
+    Args:
+        fc: C -> D.
+        layers: in order; may be empty.
+        norm_axis: of the l2norm after the layers; "none" for none.
+        normalize_projection: the same l2norm also before the layers.
+        pooling: over the regions: the GRU's last hidden state, the mean, or per feature the mean
+            of the `pool_top` largest.
+        pool_top: for "max-of-top".
+        w_ih: for "gru" (else None): D -> 3D, with b_ih.
+        w_hh: for "gru" (else None): D -> 3D, with b_hh.
+        embedding_scale: (D,) or None: the embedding's BatchNorm, x * scale + shift; copied.
+        embedding_shift: (D,), given exactly when `embedding_scale` is; copied.
+    """
+
+    def __init__(
+        self,
+        fc: PackedMatrix,
+        layers: Sequence[GraphLayer],
+        *,
+        norm_axis: Literal["region", "feature", "none"],
+        normalize_projection: bool = False,
+        pooling: Literal["gru", "mean", "max-of-top"],
+        pool_top: int = 1,
+        w_ih: PackedMatrix | None = None,
+        w_hh: PackedMatrix | None = None,
+        embedding_scale: FloatArray | None = None,
+        embedding_shift: FloatArray | None = None,
+    ) -> None: ...
+    @property
+    def features(self) -> int: ...
+    @property
+    def dim(self) -> int: ...
+    def encode(
+        self, regions: FloatArray, out: FloatArray, workspace: Workspace, *, threads: int = 0
+    ) -> None:
+        """Embeds a batch; a large one in chunks, so that the workspace stays bounded.
+
+        Args:
+            regions: (b, K, C).
+            out: (b, D), unit norm.
+            workspace: memory to use.
+            threads: 0 for all.
+        """
+
+@final
+class TextEncoder:
+    """Token ids of a sentence to its embedding: GRU -> pooling -> l2norm.
+
+    Args:
+        gate_table: (V, 3D), embedding W_ih^T + b_ih; copied.
+        w_hh: D -> 3D, with b_hh.
+        pooling: of the hidden states of the words.
+    """
+
+    def __init__(
+        self, gate_table: FloatArray, w_hh: PackedMatrix, pooling: Literal["last", "mean"]
+    ) -> None: ...
+    @property
+    def vocabulary(self) -> int: ...
+    @property
+    def dim(self) -> int: ...
+    def encode(
+        self,
+        tokens: Int32Array,
+        offsets: Int64Array,
+        out: FloatArray,
+        workspace: Workspace,
+        *,
+        threads: int = 0,
+    ) -> None:
+        """Embeds a batch of sentences.
+
+        Args:
+            tokens: int32 (total,), the sentences one after the other.
+            offsets: int64 (n + 1,), from 0 to total.
+            out: (n, D), unit norm; zeros for a sentence without words.
+            workspace: memory to use.
+            threads: 0 for all.
+
+        Raises:
+            ValueError: also for a token outside 0 .. V-1, before anything is written.
+        """
