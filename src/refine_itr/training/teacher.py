@@ -90,7 +90,9 @@ class SentenceModel:
         attended = self._linear(context, f"{name}.attention.output.dense")
         x = self._norm(x + attended, f"{name}.attention.output.LayerNorm")
         hidden = F.gelu(self._linear(x, f"{name}.intermediate.dense"))
-        return self._norm(x + self._linear(hidden, f"{name}.output.dense"), f"{name}.output.LayerNorm")
+        return self._norm(
+            x + self._linear(hidden, f"{name}.output.dense"), f"{name}.output.LayerNorm"
+        )
 
     def _linear(self, x: Tensor, name: str) -> Tensor:
         return F.linear(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])

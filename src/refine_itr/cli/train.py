@@ -1,0 +1,141 @@
+"""``refine-itr train``: a model from captioned photographs, or from features made elsewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from refine_itr.cli.options import JsonOption
+from refine_itr.cli.output import print_json, stderr, stdout
+from refine_itr.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from refine_itr.training.run import Hooks
+
+_INTERRUPTED = 130  # what a shell gives a program that Ctrl-C ended
+
+
+def train(
+    data: Annotated[
+        Path, typer.Option("--data", help="Training captions.jsonl, or X_ims.npy (X_caps.txt).")
+    ],
+    val: Annotated[Path, typer.Option("--val", help="The same for validation.")],
+    out: Annotated[Path, typer.Option("--out", help="The run's folder; ends with a bundle in it.")],
+    images: Annotated[
+        Path | None, typer.Option("--images", help="The folder of the images of captions.jsonl.")
+    ] = None,
+    detector: Annotated[
+        Path | None, typer.Option("--detector", help="The ONNX detector that made X_ims.npy.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Recipe: JSON, only what differs.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1)] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0)] = None,
+    teacher: Annotated[
+        bool | None,
+        typer.Option("--teacher/--no-teacher", help="Learn from the sentence model too."),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Folder of cached features [default: OUT/cache].")
+    ] = None,
+    data_note: Annotated[
+        str, typer.Option("--data-note", help="The data's name and terms, for the model card.")
+    ] = "Not stated.",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in OUT, exactly.")
+    ] = False,
+    threads: Annotated[
+        int, typer.Option("--threads", min=0, help="Threads to use; 0 means all cores.")
+    ] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Train a model and export its best epoch as a bundle (needs the extra 'train')."""
+    _require_torch()
+    import torch
+
+    from refine_itr.training.card import Provenance
+    from refine_itr.training.prepare import Sources
+    from refine_itr.training.recipe import read_recipe
+    from refine_itr.training.run import BUNDLE, RECIPE, run_training
+
+    if threads:
+        torch.set_num_threads(threads)
+    if resume and config is None:
+        config = out / RECIPE
+    wanted = {"epochs": epochs, "seed": seed, "teacher": teacher}
+    changes: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+    if teacher is False:
+        changes["extra_words"] = 0
+    recipe = read_recipe(config, changes)
+    sources = Sources(train=data, val=val, images=images, cache=cache or out / "cache")
+    provenance = Provenance(data_note, shlex.join(["refine-itr", *sys.argv[1:]]))
+    with _display() as hooks:
+        measured = run_training(
+            recipe, sources, out, provenance, hooks, resume=resume, detector=detector
+        )
+    if measured is None:
+        stderr.print(f"stopped; go on with --resume --out {out}", highlight=False)
+        raise typer.Exit(_INTERRUPTED)
+    if json:
+        print_json({"bundle": str(out / BUNDLE), **measured.to_json()})
+    else:
+        stdout.print(f"{out / BUNDLE}: rsum {measured.rsum:.1f}", highlight=False, soft_wrap=True)
+
+
+def _require_torch() -> None:
+    for module in ("torch", "onnx"):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError("training", "train")
+
+
+@contextmanager
+def _display() -> Iterator[Hooks]:
+    """A bar for what is going on, a line for each epoch; the first Ctrl-C asks for a stop."""
+    from refine_itr.training.run import Hooks
+
+    stopping: list[int] = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def request_stop(signum: int, _: object) -> None:
+        stopping.append(signum)
+        signal.signal(signal.SIGINT, before)  # the second one ends the program at once
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr, transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+        titles = {""}
+
+        def progress(title: str, done: int, total: int) -> None:
+            if title not in titles:  # a new estimate of the remaining time
+                titles.clear()
+                titles.add(title)
+                bar.reset(task, total=total, description=title)
+            bar.update(task, completed=done)
+
+        def on_epoch(line: dict[str, Any]) -> None:
+            bar.console.print(
+                f"epoch {line['epoch']}: loss {line['loss']:.3f}, rsum {line['rsum']:.1f} "
+                f"(best: epoch {line['best_epoch']}), {line['seconds']:.0f} s",
+                highlight=False,
+            )
+
+        signal.signal(signal.SIGINT, request_stop)
+        try:
+            yield Hooks(progress=progress, on_epoch=on_epoch, should_stop=lambda: bool(stopping))
+        finally:
+            signal.signal(signal.SIGINT, before)

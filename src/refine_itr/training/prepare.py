@@ -1,0 +1,142 @@
+"""From files to all that a run needs: data, tokenizer, model, caches, the teacher's knowledge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from refine_itr.errors import DatasetError, InvalidInputError
+from refine_itr.training.backbone import BLOCKS, EfficientNetLite0, load_pretrained
+from refine_itr.training.batches import TokenTable, ViewSource
+from refine_itr.training.data import Split, read_split
+from refine_itr.training.features import (
+    FeatureTable,
+    FrozenTrunk,
+    Progress,
+    ViewCache,
+    ViewSettings,
+)
+from refine_itr.training.knowledge import CachedTeacher, Knowledge
+from refine_itr.training.learner import Learner
+from refine_itr.training.recipe import Recipe
+from refine_itr.training.teacher import EMBEDDING_DIM, SentenceModel, teacher_folder
+from refine_itr.training.vocabulary import SPECIAL_TOKENS, choose_words, make_tokenizer
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the data lie.
+
+    Attributes:
+        train: captions.jsonl, or X_ims.npy with X_caps.txt beside it.
+        val: The same for validation.
+        images: Folder of the photographs that captions name.
+        cache: Folder for what is computed once.
+    """
+
+    train: Path
+    val: Path
+    images: Path | None
+    cache: Path
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that the loop needs."""
+
+    recipe: Recipe
+    tokenizer: Tokenizer
+    learner: Learner
+    train: Split
+    train_views: ViewSource
+    train_tokens: TokenTable
+    val: Split
+    val_views: ViewSource
+    val_tokens: TokenTable
+    knowledge: Knowledge | None
+
+
+def prepare(recipe: Recipe, sources: Sources, progress: Progress) -> Prepared:
+    """Reads the data and builds the model; seeds PyTorch, so that weights depend on the seed.
+
+    Raises:
+        DatasetError: The data do not fit together.
+        InvalidInputError: The recipe does not fit the data.
+    """
+    train = read_split(sources.train, sources.images)
+    val = read_split(sources.val, sources.images)
+    if (train.features is None) != (val.features is None):
+        raise DatasetError("expected photographs for training and validation, or features for both")
+    teacher = None
+    if recipe.teacher:
+        teacher = CachedTeacher(SentenceModel(teacher_folder()), sources.cache, progress)
+    more = teacher.frequent_words() if teacher else []
+    words = choose_words(train.sentences, recipe.min_word_count, more, recipe.extra_words)
+    tokenizer = make_tokenizer(words)
+
+    torch.manual_seed(recipe.seed)
+    learner = _make_learner(recipe, train, len(words) + len(SPECIAL_TOKENS))
+    if teacher:
+        _set_word_vectors(learner, teacher, words)
+    train_views, val_views = _view_sources(recipe, train, val, learner, sources.cache, progress)
+    return Prepared(
+        recipe=recipe,
+        tokenizer=tokenizer,
+        learner=learner,
+        train=train,
+        train_views=train_views,
+        train_tokens=TokenTable(tokenizer, train),
+        val=val,
+        val_views=val_views,
+        val_tokens=TokenTable(tokenizer, val),
+        knowledge=teacher.knowledge(train) if teacher else None,
+    )
+
+
+def _make_learner(recipe: Recipe, train: Split, vocabulary: int) -> Learner:
+    if train.features is not None:
+        _, regions, features = train.features.shape
+        return Learner(recipe, recipe.bundle_config(vocabulary, regions, features), None)
+    return Learner(recipe, recipe.bundle_config(vocabulary), load_pretrained())
+
+
+def _set_word_vectors(learner: Learner, teacher: CachedTeacher, words: list[str]) -> None:
+    if learner.recipe.word_dim != EMBEDDING_DIM:
+        raise InvalidInputError(
+            f"recipe: word_dim: expected {EMBEDDING_DIM}, the sentence model's (or no teacher); "
+            f"got {learner.recipe.word_dim}"
+        )
+    with torch.no_grad():
+        vectors = teacher.word_vectors(words)
+        learner.encoders.text.embedding.weight[len(SPECIAL_TOKENS) :] = vectors
+
+
+def _view_sources(
+    recipe: Recipe, train: Split, val: Split, learner: Learner, cache: Path, progress: Progress
+) -> tuple[ViewSource, ViewSource]:
+    if train.features is not None and val.features is not None:
+        if train.features.shape[1:] != val.features.shape[1:]:
+            raise DatasetError(
+                f"features: expected one shape for training and validation; got "
+                f"{train.features.shape[1:]} and {val.features.shape[1:]}"
+            )
+        return FeatureTable(train.features), FeatureTable(val.features)
+    assert train.photographs is not None
+    assert val.photographs is not None
+    assert isinstance(learner.backbone, EfficientNetLite0)
+    settings = ViewSettings(
+        recipe.input_size, recipe.view_min_area, recipe.view_jitter, recipe.seed
+    )
+    blocks = recipe.frozen_blocks if recipe.fine_tune else BLOCKS
+    trunk = FrozenTrunk(
+        learner.backbone, blocks, not recipe.fine_tune, recipe.precision == "bfloat16"
+    )
+    # What is measured is what the exported detector computes: in full precision.
+    exact = FrozenTrunk(learner.backbone, blocks, not recipe.fine_tune, False)
+    return (
+        ViewCache(cache, train.photographs, trunk, settings, recipe.views, progress),
+        ViewCache(cache, val.photographs, exact, settings, 1, progress),
+    )
