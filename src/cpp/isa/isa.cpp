@@ -1,0 +1,42 @@
+// Compiled once per instruction set, with REFINE_ITR_ISA_<NAME> defined and its compiler flags.
+//
+// One source under several -m flags can leak, say, AVX-512 code into the baseline: an inline
+// function or template instance becomes a weak symbol and the linker keeps any one copy. Hence
+// everything here has internal linkage, no template of std:: is used, and the table is the one
+// exported symbol. tests/native/test_objects.py checks this on the real objects.
+#include "isa/table.h"
+// (in this order: the kernels are written over the operations of vec.h)
+#include "isa/vec.h"
+//
+#include "isa/kernels/gemm.inl"
+//
+#include "isa/kernels/dot.inl"
+#include "isa/kernels/gates.inl"
+#include "isa/kernels/norm.inl"
+#include "isa/kernels/pooling.inl"
+#include "isa/kernels/scan.inl"
+
+#define REFINE_ITR_JOIN_(a, b) a##b
+#define REFINE_ITR_JOIN(a, b) REFINE_ITR_JOIN_(a, b)
+#define REFINE_ITR_TEXT_(a) #a
+#define REFINE_ITR_TEXT(a) REFINE_ITR_TEXT_(a)
+
+namespace refine_itr {
+
+extern const KernelTable REFINE_ITR_JOIN(kTable_, REFINE_ITR_ISA_NAME);
+
+const KernelTable REFINE_ITR_JOIN(kTable_, REFINE_ITR_ISA_NAME) = {
+    REFINE_ITR_TEXT(REFINE_ITR_ISA_NAME),
+    kGemmRows,
+    kGemmVecs * kWidth,
+    gemm_tile,
+    dot_rows,
+    gru_gates,
+    l2norm_row,
+    l2norm_columns,
+    mean_rows,
+    top_mean_rows,
+    find_above,
+};
+
+}  // namespace refine_itr

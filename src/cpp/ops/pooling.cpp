@@ -1,0 +1,34 @@
+#include "ops/pooling.h"
+
+#include "isa/dispatch.h"
+#include "parallel.h"
+
+namespace refine_itr {
+namespace {
+
+constexpr std::int64_t kWidestVec = 16;
+
+}  // namespace
+
+void mean_regions(ConstBatch regions, Matrix out, int threads) {
+  const KernelTable& table = active_table();
+  parallel_ranges(threads, regions.batch, 1, [&](Range images) {
+    for (std::int64_t i = images.begin; i < images.end; ++i) {
+      table.mean_rows(regions.matrix(i).data, regions.rows, regions.cols, out.row(i));
+    }
+  });
+}
+
+void top_mean_regions(ConstBatch regions, std::int64_t top, Matrix out, Workspace& workspace,
+                      int threads) {
+  const KernelTable& table = active_table();
+  const int used = use_threads(threads, regions.batch);
+  WorkspaceScope scope(workspace);
+  float* scratch = scope.take<float>(used * top * kWidestVec);
+  parallel_tasks(used, regions.batch, [&](std::int64_t i, int rank) {
+    table.top_mean_rows(regions.matrix(i).data, regions.rows, regions.cols, top,
+                        scratch + rank * top * kWidestVec, out.row(i));
+  });
+}
+
+}  // namespace refine_itr

@@ -1,0 +1,16 @@
+// Pooling over the regions of an image.
+#pragma once
+
+#include "matrix_view.h"
+#include "workspace.h"
+
+namespace refine_itr {
+
+// out (b, D) = the mean over the regions (b, K, D), K >= 1.
+void mean_regions(ConstBatch regions, Matrix out, int threads);
+
+// Per feature the mean of its `top` (1 .. K) largest values.
+void top_mean_regions(ConstBatch regions, std::int64_t top, Matrix out, Workspace& workspace,
+                      int threads);
+
+}  // namespace refine_itr

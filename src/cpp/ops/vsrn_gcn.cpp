@@ -1,0 +1,75 @@
+#include "ops/vsrn_gcn.h"
+
+#include "isa/dispatch.h"
+#include "ops/linear.h"
+#include "ops/relation.h"
+
+namespace refine_itr {
+namespace {
+
+void scale_relation(Matrix relation, float scale) noexcept {
+  for (std::int64_t i = 0; i < relation.rows * relation.cols; ++i) relation.data[i] *= scale;
+}
+
+// relation += row_terms 1^T + 1 col_terms^T + c
+void add_terms(Matrix relation, const float* row_terms, const float* col_terms, float c) noexcept {
+  for (std::int64_t i = 0; i < relation.rows; ++i) {
+    float* row = relation.row(i);
+    for (std::int64_t j = 0; j < relation.cols; ++j) row[j] += row_terms[i] + col_terms[j] + c;
+  }
+}
+
+}  // namespace
+
+void vsrn_gcn(ConstBatch regions, const PackedMatrix& theta, const PackedMatrix& phi,
+              const PackedMatrix& g, const PackedMatrix& r, float scale, Batch out,
+              Workspace& workspace, int threads) {
+  const KernelTable& table = active_table();
+  WorkspaceScope scope(workspace);
+  const Batch left = take_batch(scope, regions);
+  const Batch right = take_batch(scope, regions);
+  const Batch mixed = take_batch(scope, regions);
+  linear(regions.flat(), theta, {}, left.flat(), threads);
+  linear(regions.flat(), phi, {}, right.flat(), threads);
+  // Until the last product, out holds g(V).
+  linear(regions.flat(), g, {}, out.flat(), threads);
+  mix_regions(table, as_const(out), mixed, nullptr, workspace, threads,
+              [&](std::int64_t image, Matrix relation, Matrix) {
+                dot_rows(table, as_const(left).matrix(image), as_const(right).matrix(image),
+                         relation);
+                scale_relation(relation, scale);
+              });
+  linear(as_const(mixed).flat(), r, add_residual(regions), out.flat(), threads);
+}
+
+void vsrn_gcn_folded(ConstBatch regions, const FoldedRelation& relation, const PackedMatrix& f,
+                     const float* f_bias, Batch out, Workspace& workspace, int threads) {
+  const KernelTable& table = active_table();
+  const std::int64_t k = regions.rows;
+  WorkspaceScope scope(workspace);
+  const Batch mixed = take_batch(scope, regions);
+  float* sums = scope.take<float>(regions.batch * k);
+  float* row_terms = scope.take<float>(regions.batch * k);
+  float* col_terms = scope.take<float>(regions.batch * k);
+  const ConstMatrix u{relation.u, 1, regions.cols, regions.cols};
+  const ConstMatrix w{relation.w, 1, regions.cols, regions.cols};
+  // Until the last product, out holds V M.
+  linear(regions.flat(), relation.m, {}, out.flat(), threads);
+  mix_regions(table, regions, mixed, sums, workspace, threads,
+              [&](std::int64_t image, Matrix related, Matrix) {
+                const ConstMatrix v = regions.matrix(image);
+                float* rows = row_terms + image * k;
+                float* cols = col_terms + image * k;
+                dot_rows(table, as_const(out).matrix(image), v, related);
+                dot_rows(table, v, u, {rows, k, 1, 1});
+                dot_rows(table, v, w, {cols, k, 1, 1});
+                add_terms(related, rows, cols, relation.c);
+                scale_relation(related, relation.scale);
+              });
+  Epilogue extra = add_residual(regions);
+  extra.row_factor = sums;
+  extra.col_factor = f_bias;
+  linear(as_const(mixed).flat(), f, extra, out.flat(), threads);
+}
+
+}  // namespace refine_itr

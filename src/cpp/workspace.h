@@ -1,0 +1,72 @@
+// Memory that calls reuse: it grows to the largest call's need and stays.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <vector>
+
+namespace refine_itr {
+
+constexpr std::size_t kCacheLine = 64;
+
+struct AlignedDelete {
+  void operator()(std::byte* p) const noexcept {
+    ::operator delete(p, std::align_val_t{kCacheLine});
+  }
+};
+
+using AlignedBytes = std::unique_ptr<std::byte[], AlignedDelete>;
+
+// Uninitialised, aligned to a cache line. Throws std::bad_alloc.
+inline AlignedBytes aligned_bytes(std::size_t size) {
+  return AlignedBytes(
+      static_cast<std::byte*>(::operator new(size, std::align_val_t{kCacheLine})));
+}
+
+// Not for two calls at a time. Use it through WorkspaceScope.
+class Workspace {
+ public:
+  std::size_t nbytes() const noexcept;
+
+ private:
+  friend class WorkspaceScope;
+
+  struct Block {
+    AlignedBytes memory;
+    std::size_t size;
+  };
+  struct Position {
+    std::size_t block;
+    std::size_t used;
+  };
+
+  std::byte* take(std::size_t size);
+  void merge_blocks();
+
+  std::vector<Block> blocks_;  // more than one only until the call that grew it is over
+  Position position_{0, 0};
+};
+
+// What is taken in a scope is free again at its end. Scopes nest as calls do.
+class WorkspaceScope {
+ public:
+  explicit WorkspaceScope(Workspace& workspace);
+  ~WorkspaceScope() { workspace_.position_ = start_; }
+  WorkspaceScope(const WorkspaceScope&) = delete;
+  WorkspaceScope& operator=(const WorkspaceScope&) = delete;
+
+  // `count` elements, uninitialised, aligned to a cache line. Throws std::bad_alloc: call it
+  // outside parallel regions.
+  template <class T>
+  T* take(std::int64_t count) {
+    return reinterpret_cast<T*>(workspace_.take(static_cast<std::size_t>(count) * sizeof(T)));
+  }
+
+ private:
+  Workspace& workspace_;
+  Workspace::Position start_;
+};
+
+}  // namespace refine_itr
