@@ -120,6 +120,10 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
     (edit_config(image__regions=9), "image.regions: expected detector.grid squared = 4"),
     (edit_config(image__graph="none"), "image.layers: expected 0 exactly when"),
     (
+        edit_config(image__normalize_projection=True, image__norm_axis="none"),
+        "image.norm_axis: expected region or feature with normalize_projection",
+    ),
+    (
         edit_config(image__pooling="max-of-top", image__pool_top=5),
         "image.pool_top: expected at most 4",
     ),

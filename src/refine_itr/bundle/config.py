@@ -137,6 +137,11 @@ class BundleConfig:
                 f"config.json: image.pool_top: expected at most {image.regions} "
                 f"(image.regions), got {image.pool_top}"
             )
+        if image.normalize_projection and image.norm_axis == "none":
+            raise BundleError(
+                "config.json: image.norm_axis: expected region or feature with "
+                "normalize_projection; got 'none'"
+            )
         if (image.graph == "none") != (image.layers == 0):
             raise BundleError(
                 f'config.json: image.layers: expected 0 exactly when graph is "none"; '

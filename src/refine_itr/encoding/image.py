@@ -1,0 +1,83 @@
+"""Regions to embeddings: folds and packs the weights, then one native call a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from refine_itr import _core
+from refine_itr.bundle import BundleConfig, ImageConfig
+from refine_itr.encoding.folding import fold_affinity, fold_projection, scale_and_shift
+from refine_itr.encoding.workspace import ThreadWorkspace
+from refine_itr.types import FloatArray
+
+_Weights = Mapping[str, FloatArray]
+
+
+class ImageEncoder:
+    """The image side of a model without its convolutions, folded and packed.
+
+    Args:
+        config: The architecture.
+        weights: As trained, by name.
+        threads: Threads of a call.
+    """
+
+    def __init__(self, config: BundleConfig, weights: _Weights, threads: int) -> None:
+        image = config.image
+        self._dim = config.dim
+        self._threads = threads
+        self._native = _core.ImageEncoder(
+            _packed(weights, "image.fc.weight", "image.fc.bias"),
+            [_graph_layer(image, weights, f"image.graph.{i}") for i in range(image.layers)],
+            norm_axis=image.norm_axis,  # type: ignore[arg-type]  # the configuration is checked
+            normalize_projection=image.normalize_projection,
+            pooling=image.pooling,  # type: ignore[arg-type]
+            pool_top=image.pool_top,
+            **_gru(image, weights),
+            **_embedding_batch_norm(image, weights),
+        )
+        self._workspace = ThreadWorkspace()
+
+    def encode(self, regions: FloatArray) -> FloatArray:
+        """Returns float32 (n, D), unit norm, of regions (n, K, C)."""
+        out = np.empty((len(regions), self._dim), np.float32)
+        self._native.encode(regions, out, self._workspace.get(), threads=self._threads)
+        return out
+
+
+def _graph_layer(image: ImageConfig, weights: _Weights, name: str) -> _core.GraphLayer:
+    scale = 1.0 / image.regions if image.scale_affinity else 1.0
+    projection = fold_projection(weights, name, image.batch_norm)
+    f = _core.PackedMatrix(projection.weight, projection.bias)
+    if image.graph == "light-gcn":
+        sigma = weights[f"{name}.sigma"] * np.float32(scale)
+        return _core.LightGcnLayer(sigma, f, projection.row_bias)
+    affinity = fold_affinity(weights, name)
+    m = _core.PackedMatrix(np.ascontiguousarray(affinity.m.T))  # x W^T is what it computes
+    return _core.VsrnGcnLayer(m, affinity.u, affinity.w, affinity.c, scale, f, projection.row_bias)
+
+
+def _gru(image: ImageConfig, weights: _Weights) -> dict[str, Any]:
+    if image.pooling != "gru":
+        return {}
+    return {
+        f"w_{kind}": _packed(weights, f"image.gru.weight_{kind}", f"image.gru.bias_{kind}")
+        for kind in ("ih", "hh")
+    }
+
+
+def _embedding_batch_norm(image: ImageConfig, weights: _Weights) -> dict[str, Any]:
+    if not image.embedding_batch_norm:
+        return {}
+    scale, shift = scale_and_shift(weights, "image.bn")
+    return {
+        "embedding_scale": scale.astype(np.float32),
+        "embedding_shift": shift.astype(np.float32),
+    }
+
+
+def _packed(weights: _Weights, weight: str, bias: str) -> _core.PackedMatrix:
+    return _core.PackedMatrix(weights[weight], weights[bias])
