@@ -139,7 +139,7 @@ def load(name: str | Path = "default", *, threads: int = 0) -> Model:
         raise InvalidInputError(str(exc)) from exc
     threads = threads or _core.max_threads()
     folder = default_bundle() if name == "default" else Path(name)
-    if not folder.is_dir():
+    if not str(name) or not folder.is_dir():
         raise BundleError(f"expected 'default' or a bundle's folder; got '{name}'")
     bundle = read_bundle(folder)
     config = bundle.config

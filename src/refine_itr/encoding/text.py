@@ -42,7 +42,11 @@ class TextEncoder:
         self._threads = threads
         self._tokenizer = _load_tokenizer(tokenizer_json, config.text.vocabulary)
         w_hh = _core.PackedMatrix(weights["text.gru.weight_hh"], weights["text.gru.bias_hh"])
-        self._native = _core.TextEncoder(gate_table(weights), w_hh, config.text.pooling)
+        self._native = _core.TextEncoder(
+            gate_table(weights),
+            w_hh,
+            config.text.pooling,  # type: ignore[arg-type]  # the configuration is checked
+        )
         self._workspace = ThreadWorkspace()
 
     def encode(self, sentences: Sequence[str]) -> FloatArray:
