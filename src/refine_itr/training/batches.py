@@ -16,7 +16,6 @@ from refine_itr.training.data import Split
 from refine_itr.training.recipe import Recipe
 from refine_itr.training.vocabulary import PAD_ID
 
-_MAX_TOKENS = 64
 IntArray = npt.NDArray[np.int64]
 
 
@@ -76,12 +75,7 @@ class TokenTable:
     """All sentences of a split as token ids."""
 
     def __init__(self, tokenizer: Tokenizer, split: Split) -> None:
-        encodings = tokenizer.encode_batch(split.sentences)
-        # A sentence's end is its end even where it is cut.
-        self._rows = [
-            e.ids if len(e.ids) <= _MAX_TOKENS else e.ids[: _MAX_TOKENS - 1] + e.ids[-1:]
-            for e in encodings
-        ]
+        self._rows = [encoding.ids for encoding in tokenizer.encode_batch(split.sentences)]
 
     def __len__(self) -> int:
         return len(self._rows)

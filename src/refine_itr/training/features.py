@@ -26,7 +26,7 @@ from refine_itr.errors import DatasetError, PictureError
 from refine_itr.training.augment import random_view
 from refine_itr.training.backbone import EfficientNetLite0, normalize_pixels
 
-_BATCH = 32
+_BATCH = 8  # small enough for the first maps to stay in the processor's caches
 _WORKERS = 2
 
 Progress = Callable[[str, int, int], None]

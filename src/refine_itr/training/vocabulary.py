@@ -16,6 +16,8 @@ PAD, START, END, UNKNOWN = "<pad>", "<start>", "<end>", "<unk>"
 SPECIAL_TOKENS = (PAD, START, END, UNKNOWN)  # VSRN's ids, 0 to 3
 PAD_ID, START_ID, END_ID, UNKNOWN_ID = range(len(SPECIAL_TOKENS))
 
+_MAX_TOKENS = 256  # as many as the shipped text encoder reads
+
 _normalizer = Normalizers([NFD(), Lowercase(), StripAccents()])
 _splitter = Split(Regex(r"\w+"), behavior="removed", invert=True)
 
@@ -53,4 +55,5 @@ def make_tokenizer(words: Sequence[str]) -> Tokenizer:
     tokenizer.post_processor = TemplateProcessing(
         single=f"{START} $A {END}", special_tokens=[(START, START_ID), (END, END_ID)]
     )
+    tokenizer.enable_truncation(_MAX_TOKENS)
     return tokenizer
