@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 import zlib
 from pathlib import Path
 
@@ -144,8 +143,7 @@ def png_of_size(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("size", [(30_000, 30_000), (10_000, 9_000)])
 def test_size_bombs_are_refused(size: tuple[int, int]) -> None:
-    with warnings.catch_warnings(), pytest.raises(PictureError, match="at most 89478485 pixels"):
-        warnings.simplefilter("error")
+    with pytest.raises(PictureError, match="at most 89478485 pixels"):
         decode(png_of_size(*size), (8, 8))
 
 
