@@ -39,14 +39,16 @@ class Workspace {
   };
   struct Position {
     std::size_t block;
-    std::size_t used;
+    std::size_t used;    // of this block
+    std::size_t in_use;  // of all
   };
 
   std::byte* take(std::size_t size);
   void merge_blocks();
 
-  std::vector<Block> blocks_;  // more than one only until the call that grew it is over
-  Position position_{0, 0};
+  std::vector<Block> blocks_;  // more than one only until the next call after one that grew it
+  Position position_{0, 0, 0};
+  std::size_t peak_ = 0;  // most in use at once
 };
 
 // What is taken in a scope is free again at its end. Scopes nest as calls do.

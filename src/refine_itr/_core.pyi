@@ -12,9 +12,9 @@ from typing import Literal, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray: TypeAlias = NDArray[np.float32]
-Int32Array: TypeAlias = NDArray[np.int32]
-Int64Array: TypeAlias = NDArray[np.int64]
+_FloatArray: TypeAlias = NDArray[np.float32]
+_Int32Array: TypeAlias = NDArray[np.int32]
+_Int64Array: TypeAlias = NDArray[np.int64]
 
 def isa() -> str:
     """The instruction set in use: "scalar", "avx2", "avx512" or "neon".
@@ -50,7 +50,7 @@ class PackedMatrix:
         bias: (n_out,), or None for zeros; copied.
     """
 
-    def __init__(self, weight: FloatArray, bias: FloatArray | None = None) -> None: ...
+    def __init__(self, weight: _FloatArray, bias: _FloatArray | None = None) -> None: ...
     @property
     def n_in(self) -> int: ...
     @property
@@ -70,14 +70,14 @@ class Workspace:
     def nbytes(self) -> int: ...
 
 def linear(
-    x: FloatArray,
+    x: _FloatArray,
     weight: PackedMatrix,
-    out: FloatArray,
+    out: _FloatArray,
     *,
-    residual: FloatArray | None = None,
+    residual: _FloatArray | None = None,
     threads: int = 0,
 ) -> None:
-    """out = x W^T + b [+ residual].
+    """A linear layer: out = x W^T + b [+ residual].
 
     Args:
         x: (m, n_in).
@@ -88,9 +88,9 @@ def linear(
     """
 
 def l2norm(
-    x: FloatArray, axis: Literal["region", "feature"], out: FloatArray, *, threads: int = 0
+    x: _FloatArray, axis: Literal["region", "feature"], out: _FloatArray, *, threads: int = 0
 ) -> None:
-    """out = x / ||x||, zeros for an all-zero vector.
+    """Unit vectors: out = x / ||x||, zeros for an all-zero vector.
 
     Args:
         x: (n, K, D).
@@ -101,11 +101,11 @@ def l2norm(
     """
 
 def light_gcn(
-    regions: FloatArray,
-    sigma: FloatArray,
+    regions: _FloatArray,
+    sigma: _FloatArray,
     g: PackedMatrix,
     r: PackedMatrix,
-    out: FloatArray,
+    out: _FloatArray,
     workspace: Workspace,
     *,
     threads: int = 0,
@@ -123,11 +123,11 @@ def light_gcn(
     """
 
 def light_gcn_folded(
-    regions: FloatArray,
-    sigma: FloatArray,
+    regions: _FloatArray,
+    sigma: _FloatArray,
     f: PackedMatrix,
-    f_bias: FloatArray,
-    out: FloatArray,
+    f_bias: _FloatArray,
+    out: _FloatArray,
     workspace: Workspace,
     *,
     threads: int = 0,
@@ -145,13 +145,13 @@ def light_gcn_folded(
     """
 
 def vsrn_gcn(
-    regions: FloatArray,
+    regions: _FloatArray,
     theta: PackedMatrix,
     phi: PackedMatrix,
     g: PackedMatrix,
     r: PackedMatrix,
     scale: float,
-    out: FloatArray,
+    out: _FloatArray,
     workspace: Workspace,
     *,
     threads: int = 0,
@@ -171,15 +171,15 @@ def vsrn_gcn(
     """
 
 def vsrn_gcn_folded(
-    regions: FloatArray,
+    regions: _FloatArray,
     m: PackedMatrix,
-    u: FloatArray,
-    w: FloatArray,
+    u: _FloatArray,
+    w: _FloatArray,
     c: float,
     scale: float,
     f: PackedMatrix,
-    f_bias: FloatArray,
-    out: FloatArray,
+    f_bias: _FloatArray,
+    out: _FloatArray,
     workspace: Workspace,
     *,
     threads: int = 0,
@@ -204,10 +204,10 @@ def vsrn_gcn_folded(
     """
 
 def gru(
-    gates: FloatArray,
-    offsets: Int64Array,
+    gates: _FloatArray,
+    offsets: _Int64Array,
     w_hh: PackedMatrix,
-    out: FloatArray,
+    out: _FloatArray,
     workspace: Workspace,
     *,
     pooling: Literal["last", "mean"] = "last",
@@ -226,10 +226,10 @@ def gru(
     """
 
 def top_k(
-    queries: FloatArray,
-    gallery: FloatArray,
-    scores: FloatArray,
-    ids: Int64Array,
+    queries: _FloatArray,
+    gallery: _FloatArray,
+    scores: _FloatArray,
+    ids: _Int64Array,
     workspace: Workspace,
     *,
     threads: int = 0,
@@ -248,13 +248,13 @@ def top_k(
     """
 
 def select_regions(
-    boxes: FloatArray,
-    class_scores: FloatArray,
+    boxes: _FloatArray,
+    class_scores: _FloatArray,
     k: int,
     *,
     iou_threshold: float = 0.3,
     score_threshold: float = 0.0,
-) -> Int64Array:
+) -> _Int64Array:
     """The proposals of a detector that become the regions of an image.
 
     Non-maximum suppression on the proposal boxes, for each class by itself; then the k proposals
@@ -285,7 +285,7 @@ class LightGcnLayer(GraphLayer):
         f_bias: (D,); copied.
     """
 
-    def __init__(self, sigma: FloatArray, f: PackedMatrix, f_bias: FloatArray) -> None: ...
+    def __init__(self, sigma: _FloatArray, f: PackedMatrix, f_bias: _FloatArray) -> None: ...
 
 @final
 class VsrnGcnLayer(GraphLayer):
@@ -304,12 +304,12 @@ class VsrnGcnLayer(GraphLayer):
     def __init__(
         self,
         m: PackedMatrix,
-        u: FloatArray,
-        w: FloatArray,
+        u: _FloatArray,
+        w: _FloatArray,
         c: float,
         scale: float,
         f: PackedMatrix,
-        f_bias: FloatArray,
+        f_bias: _FloatArray,
     ) -> None: ...
 
 @final
@@ -343,15 +343,15 @@ class ImageEncoder:
         pool_top: int = 1,
         w_ih: PackedMatrix | None = None,
         w_hh: PackedMatrix | None = None,
-        embedding_scale: FloatArray | None = None,
-        embedding_shift: FloatArray | None = None,
+        embedding_scale: _FloatArray | None = None,
+        embedding_shift: _FloatArray | None = None,
     ) -> None: ...
     @property
     def features(self) -> int: ...
     @property
     def dim(self) -> int: ...
     def encode(
-        self, regions: FloatArray, out: FloatArray, workspace: Workspace, *, threads: int = 0
+        self, regions: _FloatArray, out: _FloatArray, workspace: Workspace, *, threads: int = 0
     ) -> None:
         """Embeds a batch; a large one in chunks, so that the workspace stays bounded.
 
@@ -373,7 +373,7 @@ class TextEncoder:
     """
 
     def __init__(
-        self, gate_table: FloatArray, w_hh: PackedMatrix, pooling: Literal["last", "mean"]
+        self, gate_table: _FloatArray, w_hh: PackedMatrix, pooling: Literal["last", "mean"]
     ) -> None: ...
     @property
     def vocabulary(self) -> int: ...
@@ -381,9 +381,9 @@ class TextEncoder:
     def dim(self) -> int: ...
     def encode(
         self,
-        tokens: Int32Array,
-        offsets: Int64Array,
-        out: FloatArray,
+        tokens: _Int32Array,
+        offsets: _Int64Array,
+        out: _FloatArray,
         workspace: Workspace,
         *,
         threads: int = 0,

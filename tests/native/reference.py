@@ -44,9 +44,7 @@ def vsrn_gcn(
     return linear((relation @ double(linear(v, *g))).numpy(), *r) + double(v).numpy()
 
 
-def gru(
-    gates: F32 | F64, lengths: list[int], w_hh: F32, b_hh: F32, pooling: str
-) -> F64:
+def gru(gates: F32 | F64, lengths: list[int], w_hh: F32, b_hh: F32, pooling: str) -> F64:
     """torch.nn.GRUCell over each sequence; `gates` are W_ih x + b_ih."""
     dim = w_hh.shape[1]
     cell = torch.nn.GRUCell(3 * dim, dim, dtype=torch.float64)

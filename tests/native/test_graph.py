@@ -64,7 +64,7 @@ class LightLayer:
         _core.light_gcn_folded(regions, self.sigma, f, f_bias, out, workspace, threads=threads)
         return out
 
-    def expected(self, regions: F32) -> F64:
+    def expected(self, regions: F32 | F64) -> F64:
         return reference.light_gcn(regions, self.sigma, self.g, self.r)
 
     def magnitude(self, regions: F32) -> F64:
@@ -87,19 +87,24 @@ class VsrnLayer:
         return out
 
     def run_folded(self, regions: F32, threads: int = 0) -> F32:
+        m, u, w, c, scale, f, f_bias = self.folded()
+        out = empty(*regions.shape)
+        _core.vsrn_gcn_folded(
+            regions, m, u, w, c, scale, f, f_bias, out, _core.Workspace(), threads=threads
+        )
+        return out
+
+    def folded(
+        self,
+    ) -> tuple[_core.PackedMatrix, F32, F32, float, float, _core.PackedMatrix, F32]:
+        """The arguments m, u, w, c, scale, f and f_bias of the folded layer."""
         theta, phi, g, r = self.linears
         weights = named(theta=theta, phi=phi, g=g, r=r)
         relation = folding.fold_affinity(weights, "l")
         m = _core.PackedMatrix(np.ascontiguousarray(relation.m.T))
-        f, f_bias = pack_projection(weights)
-        u, w, c = relation.u, relation.w, relation.c
-        out = empty(*regions.shape)
-        _core.vsrn_gcn_folded(
-            regions, m, u, w, c, self.scale, f, f_bias, out, _core.Workspace(), threads=threads
-        )
-        return out
+        return m, relation.u, relation.w, relation.c, self.scale, *pack_projection(weights)
 
-    def expected(self, regions: F32) -> F64:
+    def expected(self, regions: F32 | F64) -> F64:
         return reference.vsrn_gcn(regions, *self.linears, self.scale)
 
     def magnitude(self, regions: F32) -> F64:

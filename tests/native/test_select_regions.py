@@ -78,5 +78,5 @@ def test_a_box_may_survive_in_another_class() -> None:
 
 @pytest.mark.parametrize("k", [-1, -(2**40)])
 def test_a_negative_number_is_refused(k: int) -> None:
-    with pytest.raises(ValueError, match="^k: expected 0 or more"):
+    with pytest.raises(ValueError, match=r"^k: expected 0 or more"):
         selected(np.zeros((2, 4), np.float32), np.zeros((2, 1), np.float32), k)
