@@ -1,4 +1,8 @@
-"""The best epoch as a bundle: float16 weights, tokenizer, detector and card."""
+"""The best epoch as a bundle: weights, tokenizer, detector and card.
+
+Matrices are stored as float16. Vectors stay float32: they weigh nothing, and the variances of a
+graph layer's BatchNorm (its input is cubic in the regions) can pass float16's largest number.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +40,17 @@ def export_best(
             detector is the backbone.
 
     Raises:
-        RefineItrError: The checkpoint is damaged, or a weight is too large for float16.
+        RefineItrError: The checkpoint is damaged, or a matrix is too large for float16.
         InvalidInputError: Features came ready-made and no detector is given.
     """
     learner = copy.deepcopy(prepared.learner)
     learner.load_state_dict(load_checkpoint(best)["learner"])
-    _round_to_half(learner)
+    _round_matrices(learner)
     measured = recalls(learner, prepared.val, prepared.val_views, prepared.val_tokens)
-    weights = {n: w.half().numpy() for n, w in bundle_weights(learner.encoders).items()}
+    weights = {
+        name: (w.half() if w.ndim > 1 else w).numpy()
+        for name, w in bundle_weights(learner.encoders).items()
+    }
     write_bundle(
         folder,
         learner.config,
@@ -66,9 +73,9 @@ def _detector(learner: Learner, path: Path | None) -> bytes:
 
 
 @torch.no_grad()
-def _round_to_half(learner: Learner) -> None:
+def _round_matrices(learner: Learner) -> None:
     for name, tensor in learner.state_dict().items():
-        if tensor.is_floating_point():
+        if tensor.ndim > 1:
             tensor.copy_(tensor.half())
             if not np.isfinite(tensor.numpy()).all():
                 raise RefineItrError(f"{name}: expected values that float16 can hold")

@@ -1,7 +1,7 @@
 """The backbone as a static, batchable ONNX graph, written node by node with ``onnx.helper``.
 
 ``images`` uint8 (n, S, S, 3) RGB -> normalise -> convolutions -> 2 x 2 average at stride 1 ->
-``regions`` float32 (n, g * g, 1280). Weights are stored as float16 and cast in the graph; ONNX
+``regions`` float32 (n, g * g, 1280). Kernels are stored as float16 and cast in the graph; ONNX
 Runtime does these casts once, when it loads the file.
 """
 
@@ -80,7 +80,7 @@ class _Graph:
         before, after = same_padding(self._size, layer.kernel, layer.stride)
         self._size = -(-self._size // layer.stride)
         weight = self._half(f"{name}.weight", layer.weight.detach().numpy())
-        bias = self._half(f"{name}.bias", layer.bias.detach().numpy())
+        bias = self._constant(f"{name}.bias", layer.bias.detach().numpy())
         x = self._add(
             "Conv",
             [x, weight, bias],
@@ -98,9 +98,8 @@ class _Graph:
     def finish(self, x: str) -> bytes:
         grid = self._size - 1
         x = self._add("AveragePool", [x], "cells", kernel_shape=[2, 2], strides=[1, 1])
-        shape = numpy_helper.from_array(np.array([0, FEATURES, grid * grid]), "cells.shape")
-        self._initializers.append(shape)
-        x = self._add("Reshape", [x, "cells.shape"], "cells.flat")
+        shape = self._constant("cells.shape", np.array([0, FEATURES, grid * grid]))
+        x = self._add("Reshape", [x, shape], "cells.flat")
         self._add("Transpose", [x], "regions", perm=[0, 2, 1])
         size = self._input_size
         graph = helper.make_graph(
@@ -127,10 +126,12 @@ class _Graph:
         return output
 
     def _half(self, name: str, array: npt.NDArray[np.float32]) -> str:
-        half = np.ascontiguousarray(array, dtype=np.float16)
-        self._initializers.append(numpy_helper.from_array(half, f"{name}.half"))
-        return self._add("Cast", [f"{name}.half"], name, to=TensorProto.FLOAT)
+        half = self._constant(f"{name}.half", np.ascontiguousarray(array, dtype=np.float16))
+        return self._add("Cast", [half], name, to=TensorProto.FLOAT)
+
+    def _constant(self, name: str, array: npt.NDArray[Any]) -> str:
+        self._initializers.append(numpy_helper.from_array(array, name))
+        return name
 
     def _scalar(self, name: str, value: float) -> str:
-        self._initializers.append(numpy_helper.from_array(np.float32(value), name))
-        return name
+        return self._constant(name, np.array(value, np.float32))
