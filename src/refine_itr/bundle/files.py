@@ -112,10 +112,17 @@ def write_bundle(
         (staging / TOKENIZER).write_text(tokenizer_json, "utf-8")
         (staging / DETECTOR).write_bytes(detector_onnx)
         (staging / CARD).write_text(card, "utf-8")
-        staging.chmod(0o755)  # mkdtemp makes it private
+        _make_readable(staging)
         _swap(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _make_readable(folder: Path) -> None:
+    """For all users: mkdtemp and safetensors make private ones."""
+    folder.chmod(0o755)
+    for file in folder.iterdir():
+        file.chmod(0o644)
 
 
 def _swap(staging: Path, folder: Path) -> None:

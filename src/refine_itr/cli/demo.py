@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from refine_itr.cli.html import Section, write_page
 from refine_itr.cli.options import CountOption, JsonOption, ModelOption, ThreadsOption
-from refine_itr.cli.output import hit_to_json, print_hits, print_json, stdout
+from refine_itr.cli.output import hit_to_json, print_json, stdout
 from refine_itr.cli.samples import DISTRACTORS, sample_photographs
 from refine_itr.cli.truth import Truth
 from refine_itr.index import Index
@@ -57,8 +59,8 @@ def demo(
             }
         )
         return
-    for section in sections:
-        print_hits(str(getattr(section.query, "name", section.query)), section.hits)
+    _print_table("A sentence finds photographs", sections[: len(samples)])
+    _print_table("A photograph finds sentences", sections[len(samples) :])
     stdout.print(
         f"\n{len(samples)} photographs from file to index in {seconds:.2f} s. First hit right: "
         f"{found['sentence_to_photograph']} of {len(samples)} sentences, "
@@ -67,6 +69,23 @@ def demo(
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _print_table(title: str, sections: list[Section]) -> None:
+    table = Table(title=title, title_justify="left", title_style="bold", show_lines=True)
+    table.add_column("query", ratio=1)
+    table.add_column("hits (* known to match)", ratio=1)
+    for section in sections:
+        hits = Text("\n").join(
+            Text(f"{'*' if match else ' '} {hit.score:.2f} {_short(hit.item)}", "green" * match)
+            for hit, match in zip(section.hits, section.matches or [], strict=True)
+        )
+        table.add_row(Text(_short(section.query)), hits)
+    stdout.print(table)
+
+
+def _short(item: object) -> str:
+    return item.name if isinstance(item, Path) else str(item)
 
 
 def _found(sections: list[Section]) -> int:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from refine_itr.types import Failure, Hit
@@ -24,14 +23,11 @@ def print_json(data: object) -> None:
 
 
 def print_hits(title: str, hits: Sequence[Hit]) -> None:
-    """Prints hits as a table."""
-    table = Table(title=Text(title), title_justify="left", title_style="bold")
-    table.add_column("rank", justify="right")
-    table.add_column("score", justify="right")
-    table.add_column("item", overflow="fold")
+    """Prints hits, a line each: a table would fold long paths."""
+    stdout.print(Text(title, "bold"), soft_wrap=True)
     for hit in hits:
-        table.add_row(str(hit.rank), f"{hit.score:.3f}", Text(str(hit.item)))
-    stdout.print(table)
+        line = Text(f"{hit.rank:4d}  {hit.score:6.3f}  {hit.item}")
+        stdout.print(line, soft_wrap=True)
 
 
 def print_failures(failures: Sequence[Failure]) -> None:
