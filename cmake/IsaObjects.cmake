@@ -9,12 +9,12 @@ function(add_isa name)
   target_compile_definitions(refine_itr_isa_${name}
     PRIVATE REFINE_ITR_ISA_NAME=${name} REFINE_ITR_ISA_${upper})
   target_compile_options(refine_itr_isa_${name}
-    PRIVATE -fno-math-errno $<$<NOT:$<CONFIG:Debug>>:-O3> ${ARGN})
+    PRIVATE -fno-exceptions -fno-math-errno $<$<NOT:$<CONFIG:Debug>>:-O3> ${ARGN})
   target_link_libraries(refine_itr_isa_${name} PRIVATE refine_itr_flags)
   set_target_properties(refine_itr_isa_${name} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
 endfunction()
 
-# Compiles the instruction sets and adds them to `target`.
+# Compiles the instruction sets and adds them to `target`. refine_itr_isas builds their objects only.
 function(target_add_isas target)
   add_isa(scalar)
   set(isas scalar)
@@ -30,7 +30,9 @@ function(target_add_isas target)
     list(APPEND isas neon)
     target_compile_definitions(${target} PRIVATE REFINE_ITR_ARM64)
   endif()
+  add_custom_target(refine_itr_isas)
   foreach(isa IN LISTS isas)
+    add_dependencies(refine_itr_isas refine_itr_isa_${isa})
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:refine_itr_isa_${isa}>)
   endforeach()
 endfunction()

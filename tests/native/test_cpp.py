@@ -1,0 +1,39 @@
+"""The C++ test of the kernels: under sanitizers here, and compiled for Arm in an emulator."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from refine_itr import _core
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+MISSING_TOOLS = 77  # exit code of a script that cannot run here
+
+
+def run_script(name: str) -> str:
+    if shutil.which("cmake") is None or shutil.which("g++") is None:
+        pytest.skip("needs cmake and g++")
+    run = subprocess.run([SCRIPTS / name], capture_output=True, text=True, check=False)
+    if run.returncode == MISSING_TOOLS:
+        pytest.skip(run.stderr.strip())
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def assert_all_ran(output: str, isas: list[str]) -> None:
+    counts = dict(line.split(": ") for line in output.splitlines() if line.endswith(" checks"))
+    assert list(counts) == isas
+    assert all(int(count.split()[0]) > 1000 for count in counts.values())
+    assert "\n0 of " in output
+
+
+def test_address_and_undefined_behaviour_sanitizers() -> None:
+    assert_all_ran(run_script("test-sanitizers"), _core.available_isas())
+
+
+def test_neon_in_an_emulator() -> None:
+    assert_all_ran(run_script("test-neon"), ["scalar", "neon"])
