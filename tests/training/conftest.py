@@ -9,11 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
-
-pytest.importorskip("torch", reason="training needs the extra 'train'")
-
 import torch
+from PIL import Image, ImageDraw
 
 from refine_itr.training.batches import TokenTable
 from refine_itr.training.data import Split

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from refine_itr.training import losses
 from refine_itr.training.recipe import Recipe
@@ -15,7 +16,7 @@ _MAX_LOG_SCALE = math.log(200.0)
 
 
 class Objective(nn.Module):
-    """Loss with its own parameters: InfoNCE's temperature, the map into the teacher's space.
+    """Loss with its own parameters: InfoNCE's temperatures, the map into the teacher's space.
 
     One map serves images and sentences, so that both are drawn to the same place.
     """
@@ -24,6 +25,7 @@ class Objective(nn.Module):
         super().__init__()
         self.recipe = recipe
         self.log_scale = nn.Parameter(torch.tensor(-math.log(recipe.temperature)))
+        self.teacher_log_scale = nn.Parameter(torch.tensor(-math.log(recipe.temperature)))
         self.to_teacher = nn.Linear(recipe.dim, EMBEDDING_DIM, bias=False)
 
     def forward(
@@ -44,33 +46,39 @@ class Objective(nn.Module):
                 sentences (m, T).
             epoch: Finished epochs.
         """
-        loss = self._contrastive(images @ sentences.T, owner, teacher, epoch)
-        if teacher is not None:
-            recipe = self.recipe
-            image_loss = losses.distillation(self.to_teacher(images), teacher[0])
-            text_loss = losses.distillation(self.to_teacher(sentences), teacher[1])
-            loss = loss + recipe.distill_image * image_loss + recipe.distill_text * text_loss
-        return loss
-
-    def _contrastive(
-        self,
-        scores: Tensor,
-        owner: Tensor,
-        teacher: tuple[Tensor, Tensor] | None,
-        epoch: int,
-    ) -> Tensor:
         recipe = self.recipe
+        targets = self._targets(owner, len(images), teacher)
+        scores = images @ sentences.T
         if recipe.loss == "hinge":
             hardest = epoch >= recipe.hinge_warmup_epochs
-            return losses.hinge(scores, owner, margin=recipe.margin, hardest=hardest)
-        if teacher is None:
-            targets = losses.hard_targets(owner, len(scores))
+            loss = losses.hinge(scores, owner, margin=recipe.margin, hardest=hardest)
         else:
-            targets = losses.soft_targets(
-                owner,
-                *teacher,
-                share=recipe.soft_targets,
-                temperature=recipe.soft_temperature,
-            )
-        scale = self.log_scale.clamp(max=_MAX_LOG_SCALE).exp()
-        return losses.info_nce(scores * scale, *targets)
+            loss = losses.info_nce(scores * _scale(self.log_scale), *targets)
+        if teacher is None:
+            return loss
+        mapped = self.to_teacher(images)
+        # Without the detour over the sentence encoder, whose errors the images would learn.
+        scores = F.normalize(mapped, dim=1) @ teacher[1].T
+        contrast = losses.info_nce(scores * _scale(self.teacher_log_scale), *targets)
+        image_loss = losses.distillation(mapped, teacher[0])
+        text_loss = losses.distillation(self.to_teacher(sentences), teacher[1])
+        return (
+            loss
+            + recipe.teacher_contrast * contrast
+            + recipe.distill_image * image_loss
+            + recipe.distill_text * text_loss
+        )
+
+    def _targets(
+        self, owner: Tensor, images: int, teacher: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        if teacher is None:
+            return losses.hard_targets(owner, images)
+        recipe = self.recipe
+        return losses.soft_targets(
+            owner, *teacher, share=recipe.soft_targets, temperature=recipe.soft_temperature
+        )
+
+
+def _scale(log_scale: Tensor) -> Tensor:
+    return log_scale.clamp(max=_MAX_LOG_SCALE).exp()

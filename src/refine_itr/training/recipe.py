@@ -74,6 +74,8 @@ class Recipe:
         teacher: Use the sentence model (word vectors, soft targets, distillation).
         soft_targets: Share of InfoNCE's target mass spread by the sentence model's similarity.
         soft_temperature: Of that spreading.
+        teacher_contrast: Weight of a second InfoNCE, between image embeddings, mapped into the
+            sentence model's space, and its embeddings of the sentences.
         distill_text: Weight of the loss that draws sentence embeddings to the sentence model's.
         distill_image: The same for image embeddings and the mean of their sentences.
         precision: "bfloat16" multiplies in bfloat16 where PyTorch's autocast allows it.
@@ -97,7 +99,7 @@ class Recipe:
     input_size: int = 224
     fine_tune: bool = True
     frozen_blocks: int = 6
-    views: int = 6
+    views: int = 8
     view_min_area: float = 0.4
     view_jitter: float = 0.3
     batch_size: int = 128
@@ -105,7 +107,7 @@ class Recipe:
     epochs: int = 16
     warmup_epochs: float = 1.0
     learning_rate: float = 1e-3
-    backbone_rate: float = 1e-4
+    backbone_rate: float = 2e-4
     backbone_delay: float = 1.0
     embedding_rate: float = 3e-4
     weight_decay: float = 0.05
@@ -121,6 +123,7 @@ class Recipe:
     teacher: bool = True
     soft_targets: float = 0.3
     soft_temperature: float = 0.05
+    teacher_contrast: float = 0.5
     distill_text: float = 1.0
     distill_image: float = 0.5
     precision: str = "bfloat16"
