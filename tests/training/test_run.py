@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import refine_itr
 from refine_itr.cli.app import app
-from refine_itr.errors import DatasetError, InvalidInputError, MissingExtraError
+from refine_itr.errors import DatasetError, DetectorError, InvalidInputError, MissingExtraError
 from refine_itr.training import prepare as prepare_module
 from refine_itr.training.backbone import EfficientNetLite0
 from refine_itr.training.batches import TokenTable
@@ -99,6 +99,8 @@ def test_features_to_bundle(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) 
     with pytest.raises(InvalidInputError, match="--detector"):
         run_training(recipe, sources, tmp_path / "run", PROVENANCE, HOOKS)
     detector = tmp_path / "detector.onnx"
+    with pytest.raises(DetectorError, match=r"detector\.onnx"):
+        run_training(recipe, sources, tmp_path / "run", PROVENANCE, HOOKS, detector=detector)
     detector.write_bytes(detector_onnx(small_backbone(), input_size=64))
     measured = run_training(recipe, sources, tmp_path / "run", PROVENANCE, HOOKS, detector=detector)
     assert measured is not None

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from refine_itr.bundle import write_bundle
-from refine_itr.errors import InvalidInputError, RefineItrError
+from refine_itr.errors import RefineItrError
 from refine_itr.evaluation import Recalls
 from refine_itr.training.card import Provenance, model_card
 from refine_itr.training.checkpoint import load_checkpoint
@@ -41,7 +41,6 @@ def export_best(
 
     Raises:
         RefineItrError: The checkpoint is damaged, or a matrix is too large for float16.
-        InvalidInputError: Features came ready-made and no detector is given.
     """
     learner = copy.deepcopy(prepared.learner)
     learner.load_state_dict(load_checkpoint(best)["learner"])
@@ -65,10 +64,7 @@ def export_best(
 def _detector(learner: Learner, path: Path | None) -> bytes:
     if learner.backbone is not None:
         return detector_onnx(learner.backbone, input_size=learner.recipe.input_size)
-    if path is None:
-        raise InvalidInputError(
-            "expected the ONNX detector that made the features (--detector); a bundle needs it"
-        )
+    assert path is not None  # checked before training
     return path.read_bytes()
 
 

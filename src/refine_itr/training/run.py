@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from refine_itr.detection import OnnxGridDetector
 from refine_itr.errors import InvalidInputError
 from refine_itr.evaluation import Recalls
 from refine_itr.training.card import Provenance
@@ -16,7 +17,7 @@ from refine_itr.training.export import export_best
 from refine_itr.training.features import Progress
 from refine_itr.training.loop import BEST, LAST, METRICS, Trainer
 from refine_itr.training.memory import keep_large_blocks
-from refine_itr.training.prepare import Sources, prepare
+from refine_itr.training.prepare import Prepared, Sources, prepare
 from refine_itr.training.recipe import Recipe
 
 BUNDLE = "bundle"
@@ -59,14 +60,10 @@ def run_training(
     """
     if not resume and (out / LAST).exists():
         raise InvalidInputError(f"{out}: expected a new folder, or --resume to go on with this run")
-    if sources.images is None and detector is None:
-        raise InvalidInputError(
-            "expected the folder of the images (--images), or the ONNX detector that made the "
-            "features (--detector): a bundle needs it"
-        )
     keep_large_blocks()
     out.mkdir(parents=True, exist_ok=True)
     prepared = prepare(recipe, sources, hooks.progress)
+    _check_detector(prepared, detector)
     trainer = Trainer(
         prepared,
         out,
@@ -82,3 +79,23 @@ def run_training(
     if not trainer.run():
         return None
     return export_best(out / BEST, prepared, out / BUNDLE, provenance, detector)
+
+
+def _check_detector(prepared: Prepared, detector: Path | None) -> None:
+    """Before hours of training, not after: a bundle needs the detector of its features."""
+    config = prepared.learner.config
+    if prepared.learner.backbone is not None:
+        if detector is not None:
+            raise InvalidInputError("--detector: expected none with photographs; the model has one")
+        return
+    if detector is None:
+        raise InvalidInputError(
+            "expected the ONNX detector that made the features (--detector): a bundle needs it"
+        )
+    OnnxGridDetector(
+        detector,
+        input_size=config.detector.input_size,
+        grid=config.detector.grid,
+        features=config.image.features,
+        threads=1,
+    )
