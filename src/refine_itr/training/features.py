@@ -1,8 +1,9 @@
 """Cache on disk of what the frozen part of the backbone makes of each picture.
 
-One array a view: ``CACHE/<key>/<view>.npy``, float16 (n, height, width, channels), read
-memory-mapped. The key is a hash of the frozen weights, the way views are drawn, and each
-picture's path, size and time of change: another backbone or a changed picture is another key.
+One array a view: ``CACHE/<key>/<view>.npy``, (n, height, width, channels), read memory-mapped:
+float16 of what was computed in bfloat16, float32 of what has to be exact. The key is a hash of
+the frozen weights, the way views are drawn, and each picture's path, size and time of change:
+another backbone or a changed picture is another key.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class ViewSettings:
 class FrozenTrunk:
     """The frozen part of a backbone: the stem and the first ``blocks`` blocks.
 
-    With ``whole`` it is all of it; there is nothing to fine-tune then.
+    With ``whole`` it is all of it; there is nothing to fine-tune then. ``bfloat16`` computes in
+    that precision where autocast allows it, and halves the cache.
     """
 
     network: EfficientNetLite0
@@ -63,12 +65,13 @@ class FrozenTrunk:
     bfloat16: bool
 
     @torch.no_grad()
-    def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
-        """Maps uint8 (n, S, S, 3) to float16 (n, height, width, channels)."""
+    def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.floating]:
+        """Maps uint8 (n, S, S, 3) to float16 or float32 (n, height, width, channels)."""
         pixels = normalize_pixels(torch.from_numpy(images))
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             x = self.network(pixels) if self.whole else self.network.trunk(pixels, self.blocks)
-        out: npt.NDArray[np.float16] = x.permute(0, 2, 3, 1).half().contiguous().numpy()
+        maps = x.permute(0, 2, 3, 1).contiguous()
+        out: npt.NDArray[np.floating] = (maps.half() if self.bfloat16 else maps).numpy()
         return out
 
     def fingerprint(self) -> str:
@@ -109,20 +112,20 @@ class ViewCache:
         return len(self._views)
 
     def load(self, images: npt.NDArray[np.int64], views: npt.NDArray[np.int64]) -> Tensor:
-        """One view of each of some images: float16 (n, channels, height, width)."""
+        """One view of each of some images, (n, channels, height, width)."""
         rows = [self._views[view][image] for image, view in zip(images, views, strict=True)]
         return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2)
 
-    def _open(self, path: Path, view: int) -> npt.NDArray[np.float16]:
+    def _open(self, path: Path, view: int) -> npt.NDArray[np.floating]:
         if not path.is_file():
             self._make(path, view)
-        array: npt.NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: npt.NDArray[np.floating] = np.load(path, mmap_mode="r", allow_pickle=False)
         return array
 
     def _make(self, path: Path, view: int) -> None:
         # Renamed when it is whole: what an interrupted run leaves is never read.
         part = path.with_suffix(".part")
-        array: npt.NDArray[np.float16] | None = None
+        array: npt.NDArray[np.floating] | None = None
         total = len(self._photographs)
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="views") as pool:
             for start in range(0, total, _BATCH):
@@ -131,7 +134,7 @@ class ViewCache:
                 maps = self._trunk(images)
                 if array is None:
                     shape = (total, *maps.shape[1:])
-                    array = np.lib.format.open_memmap(part, "w+", np.float16, shape)
+                    array = np.lib.format.open_memmap(part, "w+", maps.dtype, shape)
                 array[start : start + len(maps)] = maps
                 self._progress(f"view {view + 1}", numbers.stop, total)
         assert array is not None
