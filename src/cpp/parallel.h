@@ -15,10 +15,16 @@ namespace refine_itr {
 
 inline int max_threads() noexcept { return omp_get_max_threads(); }
 
-// The number of threads for `requested` (0: all) and for work that splits into `pieces`.
-inline int use_threads(int requested, std::int64_t pieces) noexcept {
+// Multiply-adds that a thread must have: with less than some 20 microseconds of work, waking it and
+// waiting for it cost more than it gives.
+constexpr std::int64_t kWorkPerThread = 1 << 20;
+// What an element of a pass over memory counts for, in multiply-adds.
+constexpr std::int64_t kElementWork = 8;
+
+// The number of threads for `requested` (0: all), for work of so many multiply-adds.
+inline int threads_for(int requested, std::int64_t work) noexcept {
   const std::int64_t wanted = requested > 0 ? requested : max_threads();
-  return static_cast<int>(std::max<std::int64_t>(1, std::min(wanted, pieces)));
+  return static_cast<int>(std::clamp<std::int64_t>(work / kWorkPerThread, 1, wanted));
 }
 
 // The threads that work on one thing together. `size` is what OpenMP really gave.
@@ -55,11 +61,10 @@ void parallel_tasks(int threads, std::int64_t n, const Body& body) noexcept {
   for (std::int64_t i = 0; i < n; ++i) body(i, omp_get_thread_num());
 }
 
-// body(Range) over consecutive parts of 0..n-1, at least `grain` indices each.
+// body(Range) over consecutive parts of 0..n-1, one for each thread.
 template <class Body>
-void parallel_ranges(int threads, std::int64_t n, std::int64_t grain, const Body& body) noexcept {
-  const int used = use_threads(threads, n / std::max<std::int64_t>(1, grain));
-  parallel_team(used, [&](Team team) { body(split_range(n, team.size, team.rank)); });
+void parallel_ranges(int threads, std::int64_t n, const Body& body) noexcept {
+  parallel_team(threads, [&](Team team) { body(split_range(n, team.size, team.rank)); });
 }
 
 }  // namespace refine_itr

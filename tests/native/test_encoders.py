@@ -146,16 +146,18 @@ def test_image_encoder(
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-@pytest.mark.parametrize("make_layer", [LightLayer, VsrnLayer])
+@pytest.mark.parametrize(
+    ("make_layer", "threads"), [(LightLayer, 1), (LightLayer, 3), (VsrnLayer, 2)]
+)
 def test_image_encoder_at_the_model_s_size(
-    isa: str, pooling: Pooling, make_layer: type[Layer]
+    isa: str, pooling: Pooling, make_layer: type[Layer], threads: int
 ) -> None:
     model = ImageModel(3, 36, 256, 256, [make_layer] * 4, pooling, "feature", pool_top=3)
     for layer in model.layers:
         if isinstance(layer, LightLayer):
             layer.sigma *= np.float32(0.1)  # a layer is cubic in V: four would overflow float32
     regions = normal(np.random.default_rng(4), 5, 36, 256, scale=256**-0.5)
-    assert_close(model.encode(regions), model.expected(regions), "encoder", 1.0)
+    assert_close(model.encode(regions, threads), model.expected(regions), "encoder", 1.0)
 
 
 def test_a_large_batch_takes_bounded_memory(isa: str) -> None:

@@ -34,7 +34,7 @@ def share(n: int, fraction: float) -> int:
     return round(n * fraction)
 
 
-queries_counts = st.sampled_from([0, 1, 2, 5, 11, 12, 13, 120])
+queries_counts = st.sampled_from([0, 1, 2, 5, 31, 32, 33, 120])
 gallery_counts = st.one_of(sizes, st.sampled_from([255, 256, 257, 700]))
 fractions = st.sampled_from([0.0, 0.01, 0.1, 0.5, 1.0])
 
@@ -61,7 +61,7 @@ def test_exact_scores_with_many_ties(
 @pytest.mark.parametrize("q", [1, 5, 120, 1100])
 def test_unit_vectors(isa: str, q: int, threads: int) -> None:
     rng = np.random.default_rng(q)
-    queries, gallery = normal(rng, q, 100, scale=0.1), normal(rng, 1000, 100, scale=0.1)
+    queries, gallery = normal(rng, q, 100, scale=0.1), normal(rng, 3000, 100, scale=0.1)
     scores, ids = run(queries, gallery, 10, threads)
     exact = queries.astype(np.float64) @ gallery.T.astype(np.float64)
     magnitude = np.abs(queries).astype(np.float64) @ np.abs(gallery).T.astype(np.float64)
@@ -73,7 +73,7 @@ def test_unit_vectors(isa: str, q: int, threads: int) -> None:
     np.testing.assert_allclose(found, best, atol=1e-5)
 
 
-@pytest.mark.parametrize("q", [1, 40])
+@pytest.mark.parametrize("q", [15, 100])
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_equal_rows_of_the_gallery_come_by_id(isa: str, q: int, threads: int) -> None:
     rng = np.random.default_rng(4)
@@ -83,7 +83,7 @@ def test_equal_rows_of_the_gallery_come_by_id(isa: str, q: int, threads: int) ->
     np.testing.assert_array_equal(ids, np.tile(np.arange(600), (q, 1)))
 
 
-@pytest.mark.parametrize("q", [3, 30])
+@pytest.mark.parametrize("q", [3, 40])
 @pytest.mark.parametrize("k", [1, 5, 290, 300])
 def test_nan_and_infinite_scores(isa: str, q: int, k: int) -> None:
     rng = np.random.default_rng(k)

@@ -10,8 +10,10 @@ namespace {
 // A block of C (280 x 256 at most) and its panels of B (256 x 256) share the second-level cache.
 constexpr std::int64_t kBlockTiles = 20;
 constexpr std::int64_t kBlockCols = 256;
-// Multiply-adds below which a second thread costs more than it gives.
-constexpr std::int64_t kWorkPerThread = 64 * 1024;
+// A large product is cut finer than into one part a thread: one that another process holds up then
+// leaves the rest to the others.
+constexpr std::int64_t kWorkPerPart = 16 << 20;
+constexpr std::int64_t kPartsPerThread = 4;
 
 struct APanel {
   alignas(64) float data[kGemmMaxRows * kGemmPanelStride];
@@ -71,13 +73,13 @@ struct Grid {
   std::int64_t col_parts;
 };
 
-// The split of `threads` over rows and columns whose largest part has the fewest tiles. Of equal
-// ones, the one with more row parts: its threads copy disjoint rows of A.
-Grid choose_grid(std::int64_t row_tiles, std::int64_t panels, std::int64_t threads) noexcept {
+// The split into up to `parts` whose largest part has the fewest tiles. Of equal ones, the one with
+// more row parts: they copy disjoint rows of A.
+Grid choose_grid(std::int64_t row_tiles, std::int64_t panels, std::int64_t parts) noexcept {
   Grid best{1, 1};
   std::int64_t least = row_tiles * panels;
-  for (std::int64_t row_parts = threads; row_parts >= 1; --row_parts) {
-    const std::int64_t col_parts = threads / row_parts;
+  for (std::int64_t row_parts = parts; row_parts >= 1; --row_parts) {
+    const std::int64_t col_parts = parts / row_parts;
     const std::int64_t tiles = ceil_div(row_tiles, row_parts) * ceil_div(panels, col_parts);
     if (tiles < least) {
       least = tiles;
@@ -128,10 +130,11 @@ void gemm_parallel(const KernelTable& table, const Gemm& gemm, int threads) noex
   const std::int64_t work = gemm.c.rows * gemm.b.cols * gemm.b.depth;
   const std::int64_t row_tiles = ceil_div(gemm.c.rows, table.gemm_rows);
   const std::int64_t panels = panel_count(table, gemm.b.cols);
-  const int used = use_threads(threads, work / kWorkPerThread);
-  const Grid grid = choose_grid(row_tiles, panels, used);
+  const int used = threads_for(threads, work);
+  const std::int64_t cuts = std::clamp<std::int64_t>(work / used / kWorkPerPart, 1, kPartsPerThread);
+  const Grid grid = choose_grid(row_tiles, panels, used == 1 ? 1 : used * cuts);
   const std::int64_t parts = grid.row_parts * grid.col_parts;
-  parallel_tasks(static_cast<int>(parts), parts, [&](std::int64_t part, int) {
+  parallel_tasks(used, parts, [&](std::int64_t part, int) {
     const Range tiles = split_range(row_tiles, grid.row_parts, part / grid.col_parts);
     const Range rows{tiles.begin * table.gemm_rows,
                      std::min(gemm.c.rows, tiles.end * table.gemm_rows)};

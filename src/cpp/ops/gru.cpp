@@ -113,7 +113,7 @@ void gru(GateSource gates, Sequences sequences, const PackedMatrix& w_hh, Sequen
   const std::int64_t dim = w_hh.n_in();
   const GruCall call{gates, sequences, w_hh, pooling, out, active_table(), dim};
   const std::int64_t tile = w_hh.table().gemm_rows;
-  const int used = use_threads(threads, ceil_div(sequences.count * dim, 64));
+  const int used = threads_for(threads, sequences.count * 3 * dim * dim);  // of one step
   const std::int64_t share = ceil_div(ceil_div(sequences.count, used), tile) * tile;
   const std::int64_t size = std::clamp(share, tile, kGroupRows / tile * tile);
   const std::int64_t groups = ceil_div(sequences.count, size);

@@ -4,20 +4,14 @@
 #include "parallel.h"
 
 namespace refine_itr {
-namespace {
-
-// Elements below which a second thread costs more than it gives.
-constexpr std::int64_t kElementsPerThread = 32 * 1024;
-
-}  // namespace
-
 void l2norm(ConstBatch x, NormAxis axis, Batch out, int threads) {
   const KernelTable& table = active_table();
   const bool by_region = axis == NormAxis::region;
   const std::int64_t vectors = by_region ? x.batch : x.batch * x.rows;
   const std::int64_t size = by_region ? x.rows * x.cols : x.cols;
   if (axis == NormAxis::none || size == 0) return;
-  parallel_ranges(threads, vectors, ceil_div(kElementsPerThread, size), [&](Range range) {
+  const int used = threads_for(threads, vectors * size * kElementWork);
+  parallel_ranges(used, vectors, [&](Range range) {
     for (std::int64_t i = range.begin; i < range.end; ++i) {
       const float* source = x.data + i * size;
       float* target = out.data + i * size;

@@ -8,11 +8,15 @@ namespace {
 
 constexpr std::int64_t kWidestVec = 16;
 
+int pooling_threads(ConstBatch regions, int threads) noexcept {
+  return threads_for(threads, regions.batch * regions.rows * regions.cols * kElementWork);
+}
+
 }  // namespace
 
 void mean_regions(ConstBatch regions, Matrix out, int threads) {
   const KernelTable& table = active_table();
-  parallel_ranges(threads, regions.batch, 1, [&](Range images) {
+  parallel_ranges(pooling_threads(regions, threads), regions.batch, [&](Range images) {
     for (std::int64_t i = images.begin; i < images.end; ++i) {
       table.mean_rows(regions.matrix(i).data, regions.rows, regions.cols, out.row(i));
     }
@@ -22,7 +26,7 @@ void mean_regions(ConstBatch regions, Matrix out, int threads) {
 void top_mean_regions(ConstBatch regions, std::int64_t top, Matrix out, Workspace& workspace,
                       int threads) {
   const KernelTable& table = active_table();
-  const int used = use_threads(threads, regions.batch);
+  const int used = pooling_threads(regions, threads);
   WorkspaceScope scope(workspace);
   float* scratch = scope.take<float>(used * top * kWidestVec);
   parallel_tasks(used, regions.batch, [&](std::int64_t i, int rank) {

@@ -34,7 +34,7 @@ template <class Relate>
 void mix_regions(const KernelTable& table, ConstBatch source, Batch mixed, float* sums,
                  Workspace& workspace, int threads, const Relate& relate) {
   const std::int64_t k = source.rows;
-  const int used = use_threads(threads, source.batch);
+  const int used = threads_for(threads, 2 * source.batch * k * k * source.cols);
   WorkspaceScope scope(workspace);
   float* memory = scope.take<float>(2 * k * k * used);
   parallel_tasks(used, source.batch, [&](std::int64_t image, int rank) {

@@ -17,8 +17,7 @@ constexpr std::int64_t kQueryBlock = 112;
 // Queries whose candidates are held at once; bounds the workspace.
 constexpr std::int64_t kQueryChunk = 1024;
 // From so many queries on, packing a block of the gallery pays.
-constexpr std::int64_t kPackFrom = 12;
-constexpr std::int64_t kWorkPerThread = 64 * 1024;
+constexpr std::int64_t kPackFrom = 32;
 
 struct Candidate {
   float score;
@@ -129,7 +128,7 @@ void search_chunk(const Search& search, Matrix scores, std::int64_t* ids, Worksp
   const std::int64_t q = search.queries.rows;
   const std::int64_t n = search.gallery.rows;
   const std::int64_t k = scores.cols;
-  const int used = use_threads(threads, q * n * search.gallery.cols / kWorkPerThread);
+  const int used = threads_for(threads, q * n * search.gallery.cols);
   const std::int64_t width = search.table.gemm_cols;
   const std::int64_t block =
       std::clamp(ceil_div(ceil_div(n, used), width) * width, width, kGalleryBlock);

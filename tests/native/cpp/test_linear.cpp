@@ -32,7 +32,7 @@ void test_linear() {
     check_linear(random, 14, 33, m, false);
     check_linear(random, m, 70, 300, true);
   }
-  check_linear(random, 300, 300, 520, false);
+  check_linear(random, 300, 300, 520, false);  // large enough for threads
 }
 
 void test_l2norm() {

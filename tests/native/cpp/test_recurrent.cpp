@@ -111,6 +111,11 @@ void test_gru() {
   std::vector<std::int64_t> many;
   for (std::int64_t i = 0; i < 130; ++i) many.push_back(i % 4);
   check_gru(random, many, 40);
+  // Enough work for threads: with a group of sequences each, and in a team.
+  many.resize(40);
+  check_gru(random, many, 200);
+  many.resize(12);
+  check_gru(random, many, 300);
 }
 
 void test_encoders() {
