@@ -77,12 +77,13 @@ const float* read_optional_vector(const py::object& object, const char* name, st
 }
 
 void require_disjoint(const Span& out, std::initializer_list<Span> others) {
+  if (out.nbytes == 0) return;
   const auto begin = reinterpret_cast<std::uintptr_t>(out.data);
   const auto end = begin + static_cast<std::uintptr_t>(out.nbytes);
   for (const Span& other : others) {
     const auto other_begin = reinterpret_cast<std::uintptr_t>(other.data);
     const auto other_end = other_begin + static_cast<std::uintptr_t>(other.nbytes);
-    if (begin < other_end && other_begin < end) {
+    if (other.nbytes > 0 && begin < other_end && other_begin < end) {
       throw py::value_error(std::string(out.name) + ": expected memory of its own; got an array " +
                             "that overlaps " + other.name);
     }

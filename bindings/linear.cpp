@@ -6,14 +6,12 @@
 namespace refine_itr::bindings {
 namespace {
 
-Epilogue read_residual(const py::object& residual, const Array<const float>& x,
-                       const Array<float>& out) {
+Epilogue read_residual(const py::object& residual, const Array<float>& out) {
   Epilogue extra;
   if (residual.is_none()) return extra;
   const auto added = read<float>(residual, "residual", {out.dim(0), out.dim(1)});
   // The residual itself may be the output, but not a part of it.
   if (added.data != out.data) require_disjoint(span("out", out), {span("residual", added)});
-  require_disjoint(span("out", out), {span("x", x)});
   extra.residual = added.data;
   extra.residual_stride = added.dim(1);
   return extra;
@@ -24,7 +22,7 @@ void run_linear(const py::object& x, const PackedMatrix& weight, const py::objec
   const auto input = read<float>(x, "x", {"m", weight.n_in()});
   const auto output = write<float>(out, "out", {input.dim(0), weight.n_out()});
   require_disjoint(span("out", output), {span("x", input)});
-  const Epilogue extra = read_residual(residual, input, output);
+  const Epilogue extra = read_residual(residual, output);
   require_threads(threads);
   const py::gil_scoped_release release;
   linear(input.matrix(), weight, extra, output.matrix(), threads);

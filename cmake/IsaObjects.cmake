@@ -22,7 +22,8 @@ function(target_add_isas target)
     add_isa(avx2 -mavx2 -mfma)
     # GCC warns of uninitialised variables in its own avx512fintrin.h (its bug 105593).
     add_isa(avx512 -mavx2 -mfma -mavx512f -mavx512dq -mavx512bw -mavx512vl
-            -Wno-uninitialized -Wno-maybe-uninitialized)
+            $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>
+            $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     list(APPEND isas avx2 avx512)
     target_compile_definitions(${target} PRIVATE REFINE_ITR_X86)
   elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")

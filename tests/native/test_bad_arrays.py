@@ -296,6 +296,11 @@ def test_an_output_over_an_input_is_refused(call: str, out: str, other: str) -> 
         function(**arguments)
 
 
+def test_an_empty_output_overlaps_nothing() -> None:
+    x = f32(4, D)
+    _core.linear(x[2:2], packed(), x[2:2])
+
+
 @pytest.mark.parametrize(
     "offsets", [i64(), i64(0), i64(0, 4), i64(0, 6), i64(1, 5), i64(0, 3, 2, 5), i64(0, -1, 5)]
 )

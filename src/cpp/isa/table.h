@@ -12,6 +12,8 @@
 
 namespace refine_itr {
 
+// Floats of the widest register of any instruction set.
+constexpr int kMaxWidth = 16;
 // Most rows a micro-kernel of any instruction set works on at once.
 constexpr int kGemmMaxRows = 14;
 // Depth of one pass of the micro-kernel: a panel of B (256 x 32) stays in the second-level cache.
@@ -68,7 +70,7 @@ struct KernelTable {
 
   // kernels/pooling.inl: per column of x (rows, cols), contiguous, rows >= 1.
   void (*mean_rows)(const float* x, std::int64_t rows, std::int64_t cols, float* out) noexcept;
-  // Mean of the `top` (1 .. rows) largest; scratch (top * 16). A column that holds a value that
+  // Mean of the `top` (1 .. rows) largest; scratch (top * kMaxWidth). A column that holds a value that
   // is not finite gives NaN.
   void (*top_mean_rows)(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t top,
                         float* scratch, float* out) noexcept;

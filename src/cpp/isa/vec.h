@@ -12,6 +12,8 @@
 
 #include <cstdint>
 
+#include "isa/table.h"
+
 #if defined(REFINE_ITR_ISA_AVX512) || defined(REFINE_ITR_ISA_AVX2)
 #include <immintrin.h>
 #elif defined(REFINE_ITR_ISA_NEON)
@@ -193,6 +195,8 @@ inline bool any_above(Vec x, Vec t) { return x > t; }
 inline float reduce_add(Vec a) { return a; }
 
 #endif
+
+static_assert(kWidth <= kMaxWidth && kGemmRows <= kGemmMaxRows, "table.h promises these bounds");
 
 // Elements of vector `v` of a run of n that starts at element 0: 0 .. kWidth.
 inline std::int64_t lanes_of(std::int64_t n, std::int64_t v) {

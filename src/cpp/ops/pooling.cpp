@@ -6,8 +6,6 @@
 namespace refine_itr {
 namespace {
 
-constexpr std::int64_t kWidestVec = 16;
-
 int pooling_threads(ConstBatch regions, int threads) noexcept {
   return threads_for(threads, regions.batch * regions.rows * regions.cols * kElementWork);
 }
@@ -28,10 +26,10 @@ void top_mean_regions(ConstBatch regions, std::int64_t top, Matrix out, Workspac
   const KernelTable& table = active_table();
   const int used = pooling_threads(regions, threads);
   WorkspaceScope scope(workspace);
-  float* scratch = scope.take<float>(used * top * kWidestVec);
+  float* scratch = scope.take<float>(used * top * kMaxWidth);
   parallel_tasks(used, regions.batch, [&](std::int64_t i, int rank) {
     table.top_mean_rows(regions.matrix(i).data, regions.rows, regions.cols, top,
-                        scratch + rank * top * kWidestVec, out.row(i));
+                        scratch + rank * top * kMaxWidth, out.row(i));
   });
 }
 
