@@ -2,8 +2,9 @@
 
 Every array is float32 and C-contiguous unless said otherwise; nothing is converted. An array that
 does not fit raises TypeError (not an array, or another dtype) or ValueError (shape, layout,
-read-only, overlap) with what was expected and what came. `threads` is the most that a call uses (0: all, at most 256); little work gets
-fewer. The GIL is released while a call computes. Outputs share no memory with inputs unless said otherwise.
+read-only, overlap) with what was expected and what came. Outputs share no memory with inputs
+unless said otherwise. `threads` is the most that a call uses (0: all, at most 256); little work
+gets fewer. The GIL is released while a call computes.
 """
 
 from collections.abc import Sequence

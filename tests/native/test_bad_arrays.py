@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -393,41 +392,3 @@ def test_too_few_regions_are_refused() -> None:
 def test_more_results_than_the_gallery_holds_are_refused() -> None:
     with pytest.raises(ValueError, match="scores: expected at most 7 columns"):
         _core.top_k(f32(1, D), f32(7, D), f32(1, 8), np.zeros((1, 8), np.int64), _core.Workspace())
-
-
-def test_a_workspace_serves_one_call_at_a_time() -> None:
-    workspace = _core.Workspace()
-    gallery, outcomes = f32(20000, 64), []
-    start = threading.Barrier(2)
-
-    def search() -> None:
-        scores, ids = f32(200, 5), np.zeros((200, 5), np.int64)
-        start.wait()
-        try:
-            _core.top_k(gallery[:200], gallery, scores, ids, workspace, threads=1)
-            outcomes.append("found")
-        except RuntimeError as error:
-            outcomes.append(str(error))
-
-    threads = [threading.Thread(target=search) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert "found" in outcomes
-    assert set(outcomes) <= {
-        "found",
-        "workspace: in use by another call; give each thread its own",
-    }
-
-
-def test_a_workspace_grows_once() -> None:
-    workspace = _core.Workspace()
-    assert workspace.nbytes == 0
-    _, make = CALLS["top_k"]
-    for _ in range(3):
-        _core.top_k(**make() | {"workspace": workspace})
-    held = workspace.nbytes
-    assert held > 0
-    _core.top_k(**make() | {"workspace": workspace})
-    assert workspace.nbytes == held
