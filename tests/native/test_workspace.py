@@ -9,9 +9,9 @@ from refine_itr import _core
 BUSY = "workspace: in use by another call; give each thread its own"
 
 
-def search(workspace: _core.Workspace, queries: int) -> None:
+def search(workspace: _core.Workspace, queries: int, k: int = 5) -> None:
     gallery = np.ones((20000, 64), np.float32)
-    scores, ids = np.empty((queries, 5), np.float32), np.empty((queries, 5), np.int64)
+    scores, ids = np.empty((queries, k), np.float32), np.empty((queries, k), np.int64)
     _core.top_k(gallery[:queries], gallery, scores, ids, workspace, threads=1)
 
 
@@ -67,3 +67,9 @@ def test_it_grows_once() -> None:
     # What the largest call took piece by piece is one piece from the next call on.
     assert held[2] <= held[1]
     assert held[2] == held[3] == held[4]
+
+
+def test_a_search_for_everything_takes_bounded_memory() -> None:
+    workspace = _core.Workspace()
+    search(workspace, 500, k=20000)  # 500 lists of 20000 candidates would be 153 MiB
+    assert workspace.nbytes < 40 << 20

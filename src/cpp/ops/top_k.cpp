@@ -14,8 +14,9 @@ namespace {
 constexpr std::int64_t kGalleryBlock = 256;
 // Queries scored at once against one block of the gallery.
 constexpr std::int64_t kQueryBlock = 112;
-// Queries whose candidates are held at once; bounds the workspace.
+// Queries, and bytes of one thread's candidates, that are held at once; they bound the workspace.
 constexpr std::int64_t kQueryChunk = 1024;
+constexpr std::int64_t kCandidateBytes = 32 << 20;
 // From so many queries on, packing a block of the gallery pays.
 constexpr std::int64_t kPackFrom = 32;
 
@@ -159,8 +160,10 @@ void top_k(ConstMatrix queries, ConstMatrix gallery, Matrix scores, std::int64_t
   if (scores.cols == 0) return;
   const KernelTable& table = active_table();
   const bool pack = queries.rows >= kPackFrom;
-  for (std::int64_t q = 0; q < queries.rows; q += kQueryChunk) {
-    const std::int64_t rows = std::min(kQueryChunk, queries.rows - q);
+  const auto list_bytes = scores.cols * static_cast<std::int64_t>(sizeof(Candidate));
+  const auto chunk = std::clamp<std::int64_t>(kCandidateBytes / list_bytes, 1, kQueryChunk);
+  for (std::int64_t q = 0; q < queries.rows; q += chunk) {
+    const std::int64_t rows = std::min(chunk, queries.rows - q);
     const Search search{table, {queries.row(q), rows, queries.cols, queries.stride}, gallery, pack};
     search_chunk(search, {scores.row(q), rows, scores.cols, scores.stride}, ids + q * scores.cols,
                  workspace, threads);
