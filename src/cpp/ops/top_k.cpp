@@ -159,9 +159,9 @@ void top_k(ConstMatrix queries, ConstMatrix gallery, Matrix scores, std::int64_t
            Workspace& workspace, int threads) {
   if (scores.cols == 0) return;
   const KernelTable& table = active_table();
-  const bool pack = queries.rows >= kPackFrom;
   const auto list_bytes = scores.cols * static_cast<std::int64_t>(sizeof(Candidate));
   const auto chunk = std::clamp<std::int64_t>(kCandidateBytes / list_bytes, 1, kQueryChunk);
+  const bool pack = std::min(chunk, queries.rows) >= kPackFrom;
   for (std::int64_t q = 0; q < queries.rows; q += chunk) {
     const std::int64_t rows = std::min(chunk, queries.rows - q);
     const Search search{table, {queries.row(q), rows, queries.cols, queries.stride}, gallery, pack};
