@@ -26,10 +26,11 @@ settings.load_profile("kernels")
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each instruction set in turn; only the one of REFINE_ITR_ISA if that is set."""
     name: str = request.param
+    available = _core.available_isas()
     wanted = os.environ.get("REFINE_ITR_ISA") or name
-    if name != wanted:
+    if wanted != name and wanted in available:
         pytest.skip(f"REFINE_ITR_ISA asks for {wanted} only")
-    if name not in _core.available_isas():
+    if wanted == name and name not in available:
         pytest.skip(f"{name} is not available on this machine")
     before = _core.isa()
     _core.force_isa(name)

@@ -17,13 +17,13 @@ extern const KernelTable kTable_neon;
 
 namespace {
 
-struct Candidate {
+struct IsaChoice {
   const KernelTable* table;
   bool supported;
 };
 
 // Worst first. __builtin_cpu_supports also asks whether the system saves the registers.
-std::vector<Candidate> candidates() {
+std::vector<IsaChoice> isa_choices() {
 #if defined(REFINE_ITR_X86)
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -45,8 +45,8 @@ std::string joined(const std::vector<std::string>& names) {
 }
 
 const KernelTable& find_table(const std::string& origin, const std::string& name) {
-  for (const Candidate& candidate : candidates()) {
-    if (name == candidate.table->name && candidate.supported) return *candidate.table;
+  for (const IsaChoice& choice : isa_choices()) {
+    if (name == choice.table->name && choice.supported) return *choice.table;
   }
   throw std::invalid_argument(origin + ": expected one of " + joined(available_isas()) +
                               " (what this build and this CPU offer); got '" + name + "'");
@@ -64,8 +64,8 @@ std::atomic<const KernelTable*> active{nullptr};
 
 std::vector<std::string> available_isas() {
   std::vector<std::string> names;
-  for (const Candidate& candidate : candidates()) {
-    if (candidate.supported) names.emplace_back(candidate.table->name);
+  for (const IsaChoice& choice : isa_choices()) {
+    if (choice.supported) names.emplace_back(choice.table->name);
   }
   return names;
 }
