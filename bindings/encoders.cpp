@@ -31,8 +31,8 @@ std::shared_ptr<LightGcnLayer> make_light_gcn_layer(const py::object& sigma, con
                                                     const py::object& f_bias) {
   const std::int64_t d = given(f, "f").n_in();
   require_square(*f, "f", d);
-  const auto weights = read<float>(sigma, "sigma", {"K", "K"});
-  if (weights.dim(0) != weights.dim(1)) read<float>(sigma, "sigma", {weights.dim(0), weights.dim(0)});
+  const std::int64_t k = read<float>(sigma, "sigma", {"K", "K"}).dim(0);
+  const auto weights = read<float>(sigma, "sigma", {k, k});
   const auto bias = read<float>(f_bias, "f_bias", {d});
   return std::make_shared<LightGcnLayer>(weights.matrix(), f, bias.data);
 }

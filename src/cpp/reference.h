@@ -21,7 +21,9 @@ struct Mat {
   Mat(std::int64_t rows, std::int64_t cols, const T* source)
       : rows(rows), cols(cols), data(source, source + rows * cols) {}
 
-  double& at(std::int64_t i, std::int64_t j) { return data[static_cast<std::size_t>(i * cols + j)]; }
+  double& at(std::int64_t i, std::int64_t j) {
+    return data[static_cast<std::size_t>(i * cols + j)];
+  }
   double at(std::int64_t i, std::int64_t j) const {
     return data[static_cast<std::size_t>(i * cols + j)];
   }

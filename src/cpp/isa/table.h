@@ -70,8 +70,8 @@ struct KernelTable {
 
   // kernels/pooling.inl: per column of x (rows, cols), contiguous, rows >= 1.
   void (*mean_rows)(const float* x, std::int64_t rows, std::int64_t cols, float* out) noexcept;
-  // Mean of the `top` (1 .. rows) largest; scratch (top * kMaxWidth). A column that holds a value that
-  // is not finite gives NaN.
+  // Mean of the `top` (1 .. rows) largest; scratch (top * kMaxWidth). A column that holds a value
+  // that is not finite gives NaN.
   void (*top_mean_rows)(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t top,
                         float* scratch, float* out) noexcept;
 

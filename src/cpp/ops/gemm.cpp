@@ -131,7 +131,7 @@ void gemm_parallel(const KernelTable& table, const Gemm& gemm, int threads) noex
   const std::int64_t row_tiles = ceil_div(gemm.c.rows, table.gemm_rows);
   const std::int64_t panels = panel_count(table, gemm.b.cols);
   const int used = threads_for(threads, work);
-  const std::int64_t cuts = std::clamp<std::int64_t>(work / used / kWorkPerPart, 1, kPartsPerThread);
+  const auto cuts = std::clamp<std::int64_t>(work / used / kWorkPerPart, 1, kPartsPerThread);
   const Grid grid = choose_grid(row_tiles, panels, used == 1 ? 1 : used * cuts);
   const std::int64_t parts = grid.row_parts * grid.col_parts;
   parallel_tasks(used, parts, [&](std::int64_t part, int) {

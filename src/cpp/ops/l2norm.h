@@ -1,4 +1,4 @@
-// x / ||x||; an all-zero vector gives zeros. VSRN divides without an epsilon, which gives NaN there.
+// x / ||x||; an all-zero vector gives zeros. VSRN divides without an epsilon, which gives NaN.
 #pragma once
 
 #include "matrix_view.h"
