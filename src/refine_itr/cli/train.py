@@ -78,7 +78,9 @@ def train(
         changes["extra_words"] = 0
     recipe = read_recipe(config, changes)
     sources = Sources(train=data, val=val, images=images, cache=cache or out / "cache")
-    provenance = Provenance(data_note, shlex.join(["refine-itr", *sys.argv[1:]]))
+    # A resumed run gives what one without a stop would have given.
+    arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
+    provenance = Provenance(data_note, shlex.join(["refine-itr", *arguments]))
     with _display() as hooks:
         measured = run_training(
             recipe, sources, out, provenance, hooks, resume=resume, detector=detector
