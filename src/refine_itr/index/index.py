@@ -13,9 +13,9 @@ import numpy as np
 
 from refine_itr.errors import IndexFileError, InvalidInputError, ModelMismatchError
 from refine_itr.index.gallery import Gallery
+from refine_itr.index.matching import top_k
 from refine_itr.index.progress import tracked
 from refine_itr.index.storage import StoredIndex, read_index, write_index
-from refine_itr.index.matching import top_k
 from refine_itr.model import Model, load
 from refine_itr.query import embed_query
 from refine_itr.types import Failure, Hit, PictureSource

