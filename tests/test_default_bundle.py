@@ -47,7 +47,7 @@ def test_demo_finds_most_of_the_sample_photographs(
     report = json.loads(capsys.readouterr().out)
     assert report["photographs"] >= 10
     # Chance would be one right answer of ten in each direction.
-    assert report["first_hit_right"]["sentence_to_photograph"] >= 0.6 * report["photographs"]
+    assert report["first_hit_right"]["sentence_to_photograph"] >= 0.5 * report["photographs"]
     assert report["first_hit_right"]["photograph_to_sentence"] >= 0.5 * report["photographs"]
     page = (tmp_path / "index.html").read_text("utf-8")
     assert page.count('class="match"') >= report["photographs"]
