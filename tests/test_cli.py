@@ -13,6 +13,8 @@ import pytest
 from conftest import write_tiny_bundle
 
 from refine_itr.cli.app import main
+from refine_itr.detection import OnnxGridDetector
+from refine_itr.types import Picture, Regions
 
 
 class Result(NamedTuple):
@@ -70,6 +72,39 @@ def test_search_a_folder_and_a_file_of_sentences(  # type: ignore[no-untyped-def
     assert "[bold]red[/bold]" in run("search", texts, "--text", "red", "-m", bundle).out
 
 
+def test_ctrl_c_keeps_what_was_embedded(  # type: ignore[no-untyped-def]
+    run, bundle: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "few").mkdir()
+    for number in range(20):  # more than a batch
+        (tmp_path / "few" / f"{number:02}.jpg").write_bytes((photos / "red.jpg").read_bytes())
+    detect = OnnxGridDetector.detect
+    batches: list[int] = []
+
+    def interrupted(self: OnnxGridDetector, pictures: list[Picture]) -> Regions:
+        batches.append(len(pictures))
+        if len(batches) == 2:
+            raise KeyboardInterrupt
+        return detect(self, pictures)
+
+    file = tmp_path / "my.itr"
+    with monkeypatch.context() as patch:
+        patch.setattr(OnnxGridDetector, "detect", interrupted)
+        stopped = run("index", file, tmp_path / "few", "-m", bundle)
+    assert stopped.code == 130
+    assert "goes on from there" in stopped.err
+    resumed = json.loads(run("index", file, tmp_path / "few", "-m", bundle, "--json").out)
+    assert resumed["unchanged"] == batches[0]
+    assert resumed["images"] == 20
+
+
+def test_an_empty_folder_is_told(run, bundle: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "empty").mkdir()
+    result = run("search", tmp_path / "empty", "--text", "red", "-m", bundle)
+    assert result.code == 0
+    assert "empty: nothing to search in" in result.err
+
+
 def test_html_frames_what_is_known_to_match(  # type: ignore[no-untyped-def]
     run, bundle: Path, photos: Path, tmp_path: Path
 ) -> None:
@@ -115,7 +150,10 @@ def test_doctor(run, bundle: Path) -> None:  # type: ignore[no-untyped-def]
         (["search", "{photos}/red.jpg", "--text", "a", "-m", "{bundle}"], "expected an index file"),
         (["index", "x.itr", "-m", "{bundle}"], "nothing to do"),
         (["index", "x.itr", "no-folder", "-m", "{bundle}"], "expected a picture or a folder"),
-        (["index", "no/folder/x.itr", "{photos}", "-m", "{bundle}"], "cannot be written"),
+        (
+            ["index", "no/folder/x.itr", "{photos}", "-m", "{bundle}"],
+            "expected a folder that can be",
+        ),
         (["index", "x.itr", "--texts", "none.txt", "-m", "{bundle}"], "No such file"),
         (["index", "{other}", "{photos}", "-m", "{bundle}"], "made by the model"),
         (["eval", "--data", "no.jsonl", "--images", "{photos}", "-m", "{bundle}"], "No such file"),

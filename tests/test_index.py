@@ -137,10 +137,12 @@ def test_bad_arguments(index: refine_itr.Index, photos: Path) -> None:
         index.search("  ")
 
 
-def test_empty(model: refine_itr.Model, tmp_path: Path) -> None:
+def test_empty(model: refine_itr.Model, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "empty").mkdir()
     index = refine_itr.Index(model)
-    assert index.add_images(tmp_path / "empty") == refine_itr.AddReport()
+    with caplog.at_level(logging.WARNING, "refine_itr"):
+        assert index.add_images(tmp_path / "empty") == refine_itr.AddReport()
+    assert "no pictures found" in caplog.text
     assert index.search("blue") == []
     index.save(tmp_path / "empty.itr")
     assert len(refine_itr.Index.open(tmp_path / "empty.itr", model)) == 0

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from refine_itr.cli.options import JsonOption, ModelOption, ThreadsOption
-from refine_itr.cli.output import failures_to_json, print_failures, print_json, stdout
+from refine_itr.cli.output import (
+    INTERRUPTED,
+    failures_to_json,
+    print_failures,
+    print_json,
+    print_note,
+    stdout,
+)
 from refine_itr.errors import InvalidInputError
 from refine_itr.index import AddReport, Index
 from refine_itr.model import load
@@ -35,16 +43,28 @@ def index(
     """
     if not photos and texts is None and not prune:
         raise InvalidInputError("nothing to do: give photographs, --texts FILE or --prune")
+    # What can fail at once fails before hours of embedding.
+    if not os.access(file.absolute().parent, os.W_OK):
+        raise InvalidInputError(f"{file}: expected a folder that can be written to")
+    sentences = read_sentences(texts) if texts is not None else []
     loaded = load(model, threads=threads)
     opened = Index.open(file, loaded) if file.exists() else Index(loaded)
     removed = opened.remove_missing() if prune else 0
-    report = opened.add_images(photos or [])
-    if texts is not None:
-        text_report = opened.add_texts(read_sentences(texts))
-        report.added += text_report.added
-        report.unchanged += text_report.unchanged
+    text_report = opened.add_texts(sentences)
+    report = _add_images(opened, photos or [], file)
+    report.added += text_report.added
+    report.unchanged += text_report.unchanged
     opened.save(file)
     _print(file, opened, report, removed, json)
+
+
+def _add_images(opened: Index, photos: list[Path], file: Path) -> AddReport:
+    try:
+        return opened.add_images(photos)
+    except KeyboardInterrupt:
+        opened.save(file)
+        print_note(f"stopped; {file} has what was embedded, the same command goes on from there")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def read_sentences(path: Path) -> list[str]:

@@ -14,6 +14,8 @@ from refine_itr.types import Failure, Hit
 stdout = Console()
 stderr = Console(stderr=True)
 
+INTERRUPTED = 130  # the exit status that a shell gives a program that Ctrl-C ended
+
 _FAILURES_SHOWN = 10
 
 
@@ -30,12 +32,17 @@ def print_hits(title: str, hits: Sequence[Hit]) -> None:
         stdout.print(line, soft_wrap=True)
 
 
+def print_note(text: str) -> None:
+    """Prints a line to stderr: worth knowing, not an error."""
+    stderr.print(Text(text, "yellow"), soft_wrap=True)
+
+
 def print_failures(failures: Sequence[Failure]) -> None:
     """Names the pictures that were skipped, the first ones with their reason."""
     for failure in failures[:_FAILURES_SHOWN]:
-        stderr.print(Text(f"skipped {failure.item}: {failure.reason}", "yellow"), soft_wrap=True)
+        print_note(f"skipped {failure.item}: {failure.reason}")
     if len(failures) > _FAILURES_SHOWN:
-        stderr.print(Text(f"... and {len(failures) - _FAILURES_SHOWN} more", "yellow"))
+        print_note(f"... and {len(failures) - _FAILURES_SHOWN} more")
 
 
 def hit_to_json(hit: Hit) -> dict[str, object]:

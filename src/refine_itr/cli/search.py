@@ -16,6 +16,7 @@ from refine_itr.cli.output import (
     print_failures,
     print_hits,
     print_json,
+    print_note,
 )
 from refine_itr.cli.truth import Truth
 from refine_itr.errors import InvalidInputError
@@ -54,6 +55,8 @@ def search(
         raise InvalidInputError("expected one of --text and --image")
     query: str | Path = text if text is not None else image  # type: ignore[assignment]
     opened, failed = _open(gallery, load(model, threads=threads))
+    if not len(opened):
+        print_note(f"{gallery}: nothing to search in")
     hits = opened.search(query, k)
     if html is not None:
         known = Truth.read(truth) if truth is not None else None

@@ -15,13 +15,11 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from refine_itr.cli.options import JsonOption
-from refine_itr.cli.output import print_json, stderr, stdout
+from refine_itr.cli.output import INTERRUPTED, print_json, stderr, stdout
 from refine_itr.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from refine_itr.training.run import Hooks
-
-_INTERRUPTED = 130  # what a shell gives a program that Ctrl-C ended
 
 
 def train(
@@ -87,7 +85,7 @@ def train(
         )
     if measured is None:
         stderr.print(f"stopped; go on with --resume --out {out}", highlight=False)
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
     if json:
         print_json({"bundle": str(out / BUNDLE), **measured.to_json()})
     else:

@@ -251,7 +251,10 @@ def _picture_files(source: str | Path | Iterable[str | Path]) -> Iterator[Path]:
     for entry in [source] if isinstance(source, str | Path) else source:
         path = Path(os.path.abspath(entry))  # noqa: PTH100  (resolve() would follow links)
         if path.is_dir():
-            yield from find_pictures(path)
+            found = find_pictures(path)
+            if not found:
+                _log.warning("no pictures found in %s", path)
+            yield from found
         elif path.is_file():
             yield path
         else:
