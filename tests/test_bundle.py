@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import random_weights, tiny_config, tiny_detector, tiny_tokenizer, write_tiny_bundle
 from safetensors.numpy import load_file, save_file
+from tiny import random_weights, tiny_config, tiny_detector, tiny_tokenizer, write_tiny_bundle
 
 import refine_itr
 from refine_itr.bundle import BundleConfig, read_bundle, write_bundle

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import write_tiny_bundle
+from tiny import write_tiny_bundle
 
 from refine_itr.cli.app import main
 from refine_itr.detection import OnnxGridDetector

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_tiny_bundle
 from PIL import Image
 from safetensors.numpy import save_file
+from tiny import write_tiny_bundle
 
 import refine_itr
 from refine_itr.errors import IndexFileError, InvalidInputError, ModelMismatchError
