@@ -129,6 +129,12 @@ def test_text_named_jpg(tmp_path: Path) -> None:
         decode(tmp_path / "a.jpg", (8, 8))
 
 
+def test_postscript_is_never_interpreted(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(encoded(red(), "EPS"))
+    with pytest.raises(PictureError, match="no known format"):
+        decode(tmp_path / "a.jpg", (8, 8))
+
+
 def png_of_size(width: int, height: int) -> bytes:
     """A PNG whose header promises much and whose body is short."""
 

@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,12 @@ from refine_itr.types import Picture, PictureSource
 
 MAX_PIXELS = 89_478_485
 """Most pixels that are decoded, after a JPEG's reduced-size decoding: 256 MiB of RGB."""
+
+# Pillow goes by the content, not by the name. Its other readers stay closed: that of EPS, for
+# one, runs Ghostscript, an interpreter, on the file.
+_FORMATS = frozenset(
+    {"JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000"}
+)
 
 _ORIENTATION = 0x0112  # the EXIF tag; its values 5 to 8 turn the picture by a quarter
 
@@ -100,13 +107,21 @@ def _open_file(source: Path | bytes) -> Image.Image:
         with _warnings_lock, warnings.catch_warnings():
             # Pillow warns of large pictures; here MAX_PIXELS decides, looked at after draft().
             warnings.simplefilter("ignore")
-            return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+            file = io.BytesIO(source) if isinstance(source, bytes) else source
+            return Image.open(file, formats=_readable_formats())
     except UnidentifiedImageError as exc:
         raise PictureError("expected a picture; the content is of no known format") from exc
     except Image.DecompressionBombError as exc:
         raise PictureError(f"expected at most {MAX_PIXELS} pixels; {exc}") from exc
     except _DECODING_ERRORS as exc:
         raise PictureError(f"expected a readable picture; {exc}") from exc
+
+
+@lru_cache(maxsize=1)
+def _readable_formats() -> tuple[str, ...]:
+    """Those of ``_FORMATS`` that the installed Pillow has."""
+    Image.init()
+    return tuple(sorted(_FORMATS & Image.OPEN.keys()))
 
 
 def _from_array(pixels: npt.NDArray[np.uint8]) -> Image.Image:

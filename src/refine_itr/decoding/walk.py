@@ -9,7 +9,7 @@ from refine_itr.errors import InvalidInputError
 
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm",
-     ".pgm", ".pbm", ".tga", ".avif", ".jp2"}
+     ".pgm", ".pbm", ".avif", ".jp2"}
 )  # fmt: skip
 
 
