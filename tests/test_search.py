@@ -144,3 +144,23 @@ def test_many_threads_at_once(model: refine_itr.Model, photos: Path) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_one_folder_from_many_threads(model: refine_itr.Model, photos: Path) -> None:
+    expected = refine_itr.search("a red circle", photos, 6, model=model)
+    found: list[list[refine_itr.Hit]] = []
+
+    def work(number: int) -> None:
+        Image.new("RGB", (9, 9)).save(photos / f"new{number}.png")
+        found.append(refine_itr.search("a red circle", photos, 99, model=model))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for hits in found:
+        assert {hit.item: hit.score for hit in expected}.items() <= {
+            hit.item: hit.score for hit in hits
+        }.items()
+    assert len(refine_itr.search("a", photos, 99, model=model)) == 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,9 @@ from refine_itr.query import embed_query
 from refine_itr.types import Hit, PictureSource
 
 GallerySource: TypeAlias = str | Path | Index | Sequence[str] | Sequence[PictureSource]
+
+# The kept indexes are shared by all threads, and adding may not go on beside anything else.
+_folder_lock = threading.Lock()
 
 
 def search(
@@ -52,18 +56,20 @@ def search(
         return gallery.search(query, k)
     loaded = model if isinstance(model, Model) else _loaded(str(model))
     if isinstance(gallery, str | Path):
-        return _open_gallery(Path(gallery), loaded).search(query, k)
+        return _search_path(query, Path(gallery), k, loaded)
     return _search_list(query, gallery, k, loaded)
 
 
-def _open_gallery(path: Path, model: Model) -> Index:
+def _search_path(query: str | PictureSource, path: Path, k: int, model: Model) -> list[Hit]:
     if path.is_dir():
-        index = _folder_index(model, path.resolve())
-        index.add_images(path.resolve())
-        index.remove_missing()
-        return index
+        folder = path.resolve()
+        with _folder_lock:
+            index = _folder_index(model, folder)
+            index.add_images(folder)
+            index.remove_missing()
+            return index.search(query, k)
     if path.is_file():
-        return Index.open(path, model)
+        return Index.open(path, model).search(query, k)
     raise InvalidInputError(f"{path}: expected a folder or an index file; there is none")
 
 
