@@ -123,6 +123,16 @@ def test_missing_files_can_be_forgotten(index: refine_itr.Index, photos: Path) -
     assert index.add_images(photos).added == 1
 
 
+def test_a_file_that_comes_back_is_found_again(
+    index: refine_itr.Index, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "blue.jpg").rename(tmp_path / "away.jpg")  # keeps size and time of change
+    assert index.remove_missing() == 1
+    (tmp_path / "away.jpg").rename(photos / "blue.jpg")
+    assert index.add_images(photos).added == 1
+    assert index.search(photos / "blue.jpg", 1, among="images")[0].item == photos / "blue.jpg"
+
+
 def test_bad_arguments(index: refine_itr.Index, photos: Path) -> None:
     for k in (0, -1):
         with pytest.raises(InvalidInputError, match="k: expected at least 1"):
@@ -208,6 +218,26 @@ def test_records_that_do_not_fit(records: bytes, model: refine_itr.Model, tmp_pa
     save_file(tensors, tmp_path / "my.itr", metadata)
     with pytest.raises(IndexFileError):
         refine_itr.Index.open(tmp_path / "my.itr", model)
+
+
+def test_a_record_that_is_too_short(model: refine_itr.Model, tmp_path: Path) -> None:
+    one, none = np.ones((1, model.dim), np.float32), np.empty((0, model.dim), np.float32)
+    records = np.frombuffer(b'{"images": [["a"]], "texts": [], "next_id": 1}', np.uint8)
+    metadata = {"format": "refine-itr-index", "version": "1", "model": model.fingerprint}
+    save_file({"images": one, "texts": none, "records": records}, tmp_path / "my.itr", metadata)
+    with pytest.raises(IndexFileError, match="records do not fit"):
+        refine_itr.Index.open(tmp_path / "my.itr", model)
+
+
+def test_embeddings_that_are_not_aligned(index: refine_itr.Index, tmp_path: Path) -> None:
+    path = tmp_path / "my.itr"
+    index.save(path)
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = content[8 : 8 + size] + b" "  # still a valid header, all data one byte later
+    path.write_bytes((size + 1).to_bytes(8, "little") + header + content[8 + size :])
+    with pytest.raises(IndexFileError, match="expected data aligned to 4 bytes"):
+        refine_itr.Index.open(path, index.model)
 
 
 def test_a_place_that_cannot_be_written(index: refine_itr.Index, tmp_path: Path) -> None:

@@ -117,7 +117,10 @@ class Index:
 
     def remove_missing(self) -> int:
         """Forgets the photographs whose file is gone; returns how many."""
-        return self._images.keep(os.path.isfile)
+        removed = self._images.keep(os.path.isfile)
+        # Without its stamp a file that comes back is embedded again, even if it is the same.
+        self._stamps = {key: self._stamps[key] for key in self._images.keys}
+        return removed
 
     def search(
         self, query: str | PictureSource, k: int = 10, *, among: Kind | None = None
@@ -189,7 +192,7 @@ class Index:
             )
         try:
             index._restore(stored)
-        except (KeyError, TypeError, ValueError) as exc:
+        except (LookupError, TypeError, ValueError) as exc:
             raise IndexFileError(f"{path}: records do not fit the embeddings") from exc
         return index
 

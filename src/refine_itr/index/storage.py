@@ -111,6 +111,8 @@ def _map(path: Path, name: str) -> FloatArray:
     if 0 in shape:
         return np.empty(shape, np.float32)
     offset = 8 + header_size + entry["data_offsets"][0]
+    if offset % np.dtype(np.float32).itemsize:
+        raise IndexFileError(f"{path}: {name}: expected data aligned to 4 bytes; got byte {offset}")
     return np.memmap(path, np.float32, mode="c", offset=offset, shape=shape)
 
 
