@@ -5,6 +5,13 @@ RefineItrError
 ├── PictureError           a picture that cannot be read
 ├── BundleError            a model folder that is missing, damaged or of another version
 ├── DetectorError          the detector's runtime or graph failed
+│   └── DeviceError        a device that is missing, unusable, or failed while it worked
+│       └── NoDeviceLeftError  all workers of a stage have failed
+├── PipelineError          an item that a pipeline did not finish
+│   ├── QueueFullError     there was no room for it (overflow "reject")
+│   ├── DroppedError       a newer item took its place (overflow "drop-oldest")
+│   ├── DeadlineError      its result would have come too late
+│   └── PipelineClosedError  the pipeline was closed
 ├── IndexFileError         an index file that is missing, damaged or of another version
 │   └── ModelMismatchError an index made by another model
 ├── DatasetError           captions, features or photographs that do not fit together
@@ -35,6 +42,34 @@ class BundleError(RefineItrError):
 
 class DetectorError(RefineItrError):
     """The detector's runtime or graph failed."""
+
+
+class DeviceError(DetectorError):
+    """A device is missing, cannot be used as asked, or failed while it worked."""
+
+
+class NoDeviceLeftError(DeviceError):
+    """All workers of a pipeline's stage have failed."""
+
+
+class PipelineError(RefineItrError):
+    """A pipeline did not finish an item."""
+
+
+class QueueFullError(PipelineError):
+    """The pipeline has no room for another item now."""
+
+
+class DroppedError(PipelineError):
+    """A newer item took this one's place in a full queue."""
+
+
+class DeadlineError(PipelineError):
+    """The result would have come after the item's deadline."""
+
+
+class PipelineClosedError(PipelineError):
+    """The pipeline was closed before the item was finished, or before it came."""
 
 
 class IndexFileError(RefineItrError):
