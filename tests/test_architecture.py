@@ -22,16 +22,27 @@ ALLOWED = {
     "bundle": set(),
     "decoding": set(),
     "detection": set(),
+    "exporting": {"bundle"},
     "pipeline": set(),
+    "planning": set(),
+    "assembly": {"pipeline", "planning"},
     "encoding": {"bundle"},
-    "model": {"bundle", "decoding", "detection", "encoding", "pipeline"},
+    "model": {"assembly", "bundle", "decoding", "detection", "encoding", "pipeline", "planning"},
     "query": {"model"},
-    "index": {"decoding", "model", "query"},
+    "index": {"assembly", "decoding", "model", "pipeline", "query"},
+    "profiling": {"assembly", "decoding", "detection", "index", "model", "planning"},
+    "bench": {
+        *("assembly", "bundle", "encoding", "index", "model", "pipeline", "planning"),
+        "profiling",
+    },
     "searching": {"index", "model", "query"},
     "evaluation": {"index", "model"},
     "__init__": {"index", "model", "searching"},
     "training": {"bundle", "decoding", "detection", "evaluation", "model"},
-    "cli": {"bundle", "decoding", "evaluation", "index", "model", "training"},
+    "cli": {
+        *("bench", "bundle", "decoding", "detection", "evaluation", "exporting", "index"),
+        *("model", "planning", "profiling", "training"),
+    },
 }
 
 

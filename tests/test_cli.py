@@ -7,14 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from tiny import write_tiny_bundle
 
 from refine_itr.cli.app import main
-from refine_itr.detection import OnnxGridDetector
-from refine_itr.types import Picture, Regions
+from refine_itr.index import Index
 
 
 class Result(NamedTuple):
@@ -78,23 +77,24 @@ def test_ctrl_c_keeps_what_was_embedded(  # type: ignore[no-untyped-def]
     (tmp_path / "few").mkdir()
     for number in range(20):  # more than a batch
         (tmp_path / "few" / f"{number:02}.jpg").write_bytes((photos / "red.jpg").read_bytes())
-    detect = OnnxGridDetector.detect
-    batches: list[int] = []
+    put = Index._put
+    kept = 0
 
-    def interrupted(self: OnnxGridDetector, pictures: list[Picture]) -> Regions:
-        batches.append(len(pictures))
-        if len(batches) == 2:
+    def interrupted(self: Index, *arguments: Any) -> bool:
+        nonlocal kept
+        if kept == 7:
             raise KeyboardInterrupt
-        return detect(self, pictures)
+        kept += 1
+        return put(self, *arguments)
 
     file = tmp_path / "my.itr"
     with monkeypatch.context() as patch:
-        patch.setattr(OnnxGridDetector, "detect", interrupted)
+        patch.setattr(Index, "_put", interrupted)
         stopped = run("index", file, tmp_path / "few", "-m", bundle)
     assert stopped.code == 130
     assert "goes on from there" in stopped.err
     resumed = json.loads(run("index", file, tmp_path / "few", "-m", bundle, "--json").out)
-    assert resumed["unchanged"] == batches[0]
+    assert resumed["unchanged"] == 7
     assert resumed["images"] == 20
 
 
@@ -133,7 +133,11 @@ def test_doctor(run, bundle: Path) -> None:  # type: ignore[no-untyped-def]
     report = json.loads(run("doctor", "-m", bundle, "--threads", 1, "--json").out)
     assert report["isa"] in report["isas"]
     assert report["threads"] == 1
-    assert report["providers"] == ["CPUExecutionProvider"]
+    (device,) = report["devices"]
+    assert device["device"] == "cpu"
+    assert device["providers"] == ["CPUExecutionProvider"]
+    assert device["ms_per_picture"] > 0
+    assert "acl" in report["not_available"]["ascend"]
     assert report["model"]["graph"] == "2 x light-gcn"
     assert "CPUExecutionProvider" in run("doctor", "-m", bundle).out
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import refine_itr
-from refine_itr.bundle import default_bundle
+from refine_itr.bundle import bundle_folder
 from refine_itr.cli.app import main
 from refine_itr.evaluation import evaluate, read_captions
 
@@ -24,13 +24,13 @@ def default_model() -> refine_itr.Model:
 
 def stated_recalls() -> dict[str, list[float]]:
     """The table of the model card, measured by PyTorch when the bundle was made."""
-    card = (default_bundle() / "card.md").read_text("utf-8")
+    card = (bundle_folder() / "card.md").read_text("utf-8")
     rows = re.findall(r"^\| (image to text|text to image) \|(.*)\|$", card, re.MULTILINE)
     return {name: [float(value) for value in row.split("|")] for name, row in rows}
 
 
 def test_it_is_small_and_has_light_gcn_layers(default_model: refine_itr.Model) -> None:
-    size = sum(file.stat().st_size for file in default_bundle().iterdir())
+    size = sum(file.stat().st_size for file in bundle_folder().iterdir())
     assert size <= 40e6
     assert default_model.config.image.graph == "light-gcn"
     assert default_model.config.image.layers >= 1

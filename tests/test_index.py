@@ -33,13 +33,13 @@ def index(model: refine_itr.Model, photos: Path) -> refine_itr.Index:
 def count_embedded(model: refine_itr.Model, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Returns a list that grows by the batch size whenever pictures are embedded."""
     batches: list[int] = []
-    detect = model.detector.detect
+    detect = model.detectors[0].detect
 
     def counting(pictures):  # type: ignore[no-untyped-def]
         batches.append(len(pictures))
         return detect(pictures)
 
-    monkeypatch.setattr(model.detector, "detect", counting)
+    monkeypatch.setattr(model.detectors[0], "detect", counting)
     return batches
 
 

@@ -30,7 +30,7 @@ def test_a_folder_is_embedded_once_and_watched(
     assert "new.png" in names
     assert "red.jpg" not in names
     # A sentence over an unchanged folder embeds no picture.
-    monkeypatch.setattr(model.detector, "detect", None)
+    monkeypatch.setattr(model.detectors[0], "detect", None)
     assert len(refine_itr.search("a", photos, 99, model=model)) == 6
 
 

@@ -4,34 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from refine_itr import _core
-from refine_itr.errors import BundleError, InvalidInputError, PictureError
-from refine_itr.types import FloatArray, Picture, PictureSource, RegionDetector
+from refine_itr.errors import InvalidInputError, PictureError
+from refine_itr.types import FloatArray, Picture, PictureSource
 
 if TYPE_CHECKING:
     from refine_itr.bundle import BundleConfig
+    from refine_itr.detection import GridDetector
     from refine_itr.encoding import ImageEncoder, TextEncoder
-    from refine_itr.pipeline import EmbeddedBatch
+    from refine_itr.pipeline import Outcome, Overflow, Pipeline, Stage
+    from refine_itr.planning import Plan
 
 Source = TypeVar("Source", bound=PictureSource)
 
-_BATCH_SIZE = 16
-
 
 class Model:
-    """Detector, image encoder and text encoder of one bundle. Make it with ``load``.
+    """Detectors, image encoder and text encoder of one bundle. Make it with ``load``.
 
-    Any number of threads may call its methods at the same time.
+    Any number of threads may call its methods at the same time. ``close`` gives its devices
+    back; a ``with`` block does so by itself.
 
     Attributes:
         config: The architecture.
         fingerprint: Names the weights, tokenizer and detector; an index remembers it.
-        detector: Finds the regions of a picture.
+        plan: Which device, how many workers and threads, and which batches each stage has.
+        detectors: Find the regions of a picture, one for each worker of the plan's "detect".
+        image_encoder: Regions to embeddings.
         threads: Threads that each native call and each detector run may use.
     """
 
@@ -39,22 +44,63 @@ class Model:
         self,
         config: BundleConfig,
         fingerprint: str,
-        detector: RegionDetector,
+        plan: Plan,
+        detectors: Sequence[GridDetector],
         image_encoder: ImageEncoder,
         text_encoder: TextEncoder,
         threads: int,
     ) -> None:
         self.config = config
         self.fingerprint = fingerprint
-        self.detector = detector
+        self.plan = plan
+        self.detectors = detectors
         self.threads = threads
-        self._image_encoder = image_encoder
+        self.image_encoder = image_encoder
         self._text_encoder = text_encoder
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives the detectors' devices back. The model embeds no more pictures."""
+        for detector in self.detectors:
+            detector.close()
 
     @property
     def dim(self) -> int:
         """D, the length of an embedding."""
         return self.config.dim
+
+    def stages(self) -> list[Stage]:
+        """Returns the stages from a picture to its embedding: decode, detect, encode."""
+        from refine_itr.assembly import picture_work, stages_of
+        from refine_itr.decoding import decode
+
+        to_pixels = partial(decode, size=self.detectors[0].picture_size)
+        work = picture_work(self.plan, to_pixels, self.detectors, self.image_encoder)
+        return stages_of(self.plan, work)
+
+    def pipeline(
+        self, *, overflow: Overflow = "block", deadline_s: float | None = None
+    ) -> Pipeline:
+        """Starts a pipeline from pictures to embeddings, float32 (D,); close it, or use ``with``.
+
+        Args:
+            overflow: What becomes of a submitted picture when the entry is full: it waits, the
+                oldest one there is dropped, or it is refused.
+            deadline_s: Seconds after which a result is of no more use; None: no such time.
+        """
+        from refine_itr.assembly import start
+
+        return start(self.plan, self.stages(), overflow=overflow, deadline_s=deadline_s)
 
     def embed_images(self, pictures: Iterable[PictureSource]) -> FloatArray:
         """Embeds pictures.
@@ -68,33 +114,63 @@ class Model:
         Raises:
             PictureError: One of them cannot be read; the message says which.
             InvalidInputError: One of them is no picture at all, e.g. a ``str``.
+            DetectorError: The device failed.
         """
         if isinstance(pictures, str | bytes | Path) or not isinstance(pictures, Iterable):
             raise InvalidInputError(
                 f"pictures: expected several pictures, e.g. a list; got {type(pictures).__name__}"
             )
-        embeddings = [np.empty((0, self.dim), np.float32)]
-        for batch in self.embed_image_stream(pictures):
-            for failure in batch.failures:
-                raise PictureError(f"{_name(failure.item)}: {failure.reason}")
-            embeddings.append(batch.embeddings)
-        return np.concatenate(embeddings)
+        embeddings = []
+        for outcome in self.embed_image_stream(pictures):
+            if outcome.error is not None:
+                raise PictureError(f"{_name(outcome.item)}: {outcome.error}") from outcome.error
+            embeddings.append(outcome.value)
+        return np.stack(embeddings) if embeddings else np.empty((0, self.dim), np.float32)
 
-    def embed_image_stream(self, pictures: Iterable[Source]) -> Iterator[EmbeddedBatch[Source]]:
-        """Embeds pictures batch by batch in bounded memory, decoding ahead.
+    def embed_image_stream(
+        self, pictures: Iterable[Source]
+    ) -> Iterator[Outcome[Source, FloatArray]]:
+        """Embeds any number of pictures in order and in bounded memory, as the plan says.
 
-        An unreadable picture is handed on as a failure of its batch and stops nothing.
+        Yields:
+            Outcomes: ``item`` and its embedding as ``value``, float32 (D,), or a ``PictureError``
+            as ``error``; an unreadable picture stops nothing.
+
+        Raises:
+            InvalidInputError: One of them is no picture at all, e.g. a ``str``.
+            DetectorError: The devices failed.
         """
-        from refine_itr.decoding import decode
-        from refine_itr.pipeline import embed_stream
+        source = iter(pictures)
+        first = list(islice(source, 2))
+        outcomes = self._embed_one(first) if len(first) < 2 else self._embed_many(first, source)
+        for outcome in outcomes:
+            if outcome.error is not None and not isinstance(outcome.error, PictureError):
+                raise outcome.error
+            yield outcome
 
-        return embed_stream(
-            pictures,
-            partial(decode, size=self.detector.picture_size),
-            self._embed_decoded,
-            batch_size=_BATCH_SIZE,
-            workers=self.threads,
-        )
+    def _embed_one(self, pictures: list[Source]) -> Iterator[Outcome[Source, FloatArray]]:
+        """A single picture needs no threads: it is quickest on the caller's."""
+        from refine_itr.decoding import decode
+        from refine_itr.pipeline import Outcome
+
+        detector = self.detectors[0]
+        for index, source in enumerate(pictures):
+            try:
+                picture = decode(source, size=detector.picture_size)
+            except PictureError as exc:
+                yield Outcome(index, source, None, exc)
+            else:
+                yield Outcome(index, source, self._embed_decoded(detector, picture), None)
+
+    def _embed_many(
+        self, first: list[Source], rest: Iterator[Source]
+    ) -> Iterator[Outcome[Source, FloatArray]]:
+        with self.pipeline() as pipeline:
+            yield from pipeline.run(chain(first, rest))
+
+    def _embed_decoded(self, detector: GridDetector, picture: Picture) -> FloatArray:
+        embedding: FloatArray = self.image_encoder.encode(detector.detect([picture]).features)[0]
+        return embedding
 
     def embed_texts(self, sentences: Sequence[str]) -> FloatArray:
         """Embeds sentences.
@@ -110,25 +186,36 @@ class Model:
         """
         return self._text_encoder.encode(sentences)
 
-    def _embed_decoded(self, pictures: Sequence[Picture]) -> FloatArray:
-        return self._image_encoder.encode(self.detector.detect(pictures).features)
 
-
-def load(name: str | Path = "default", *, threads: int = 0) -> Model:
+def load(
+    name: str | Path = "default",
+    *,
+    threads: int = 0,
+    device: str = "auto",
+    allow_fallback: bool = False,
+    plan: Plan | str | Path | None = None,
+) -> Model:
     """Loads a model.
 
     Args:
         name: ``"default"`` for the model that comes with the package, or a bundle's folder.
         threads: Threads of each native call and detector run; 0 means all cores.
+        device: Where the convolutions run: ``"cpu"``, ``"cuda:0"``, ``"openvino:GPU"``,
+            ``"cann:0,1"``, ``"ascend:0-5"``, or ``"auto"`` for the best that is there.
+        allow_fallback: Use the CPU, with a warning, where the device cannot be had.
+        plan: What ``refine-itr plan`` wrote, or that file; it says the device too. None: all
+            cores work on one batch at a time.
 
     Raises:
         BundleError: There is no such bundle, or it is damaged; the message says how.
         DetectorError: ONNX Runtime does not accept its detector.
-        InvalidInputError: ``threads`` is negative, or REFINE_ITR_ISA names no instruction set
-            of this machine.
+        DeviceError: The device is not there, or cannot be used.
+        InvalidInputError: An argument is none of the above, or REFINE_ITR_ISA names no
+            instruction set of this machine.
     """
-    from refine_itr.bundle import default_bundle, read_bundle
-    from refine_itr.detection import OnnxGridDetector
+    from refine_itr.assembly import DETECT, default_plan, read_plan
+    from refine_itr.bundle import bundle_folder, read_bundle
+    from refine_itr.detection import join_devices, open_detectors, parse_devices
     from refine_itr.encoding import ImageEncoder, TextEncoder
 
     if threads < 0:
@@ -138,22 +225,31 @@ def load(name: str | Path = "default", *, threads: int = 0) -> Model:
     except ValueError as exc:
         raise InvalidInputError(str(exc)) from exc
     threads = threads or _core.max_threads()
-    folder = default_bundle() if name == "default" else Path(name)
-    if not str(name) or not folder.is_dir():
-        raise BundleError(f"expected 'default' or a bundle's folder; got '{name}'")
-    bundle = read_bundle(folder)
+    if plan is None:
+        devices = parse_devices(device)
+        on_cpu = devices[0].kind == "cpu"
+        chosen = default_plan(join_devices(devices), 0 if on_cpu else len(devices), threads)
+    else:
+        chosen = read_plan(plan, device)
+    bundle = read_bundle(bundle_folder(name))
     config = bundle.config
-    detector = OnnxGridDetector(
+    detect = chosen.stage(DETECT)
+    detectors = open_detectors(
         bundle.detector_path,
         input_size=config.detector.input_size,
         grid=config.detector.grid,
         features=config.image.features,
-        threads=threads,
+        devices=parse_devices(detect.device),
+        count=detect.workers,
+        threads=detect.threads or threads,
+        # Nobody asked for a device that turns out not to work.
+        allow_fallback=allow_fallback or device == "auto",
     )
     return Model(
         config,
         bundle.fingerprint,
-        detector,
+        chosen,
+        detectors,
         ImageEncoder(config, bundle.weights, threads),
         TextEncoder(config, bundle.weights, bundle.tokenizer_json, threads),
         threads,

@@ -1,7 +1,7 @@
 """Models as files: a folder of configuration, weights, tokenizer, detector and card."""
 
 from refine_itr.bundle.config import BundleConfig, DetectorConfig, ImageConfig, TextConfig
-from refine_itr.bundle.files import Bundle, default_bundle, read_bundle, write_bundle
+from refine_itr.bundle.files import Bundle, bundle_folder, read_bundle, write_bundle
 
 __all__ = [
     "Bundle",
@@ -9,7 +9,7 @@ __all__ = [
     "DetectorConfig",
     "ImageConfig",
     "TextConfig",
-    "default_bundle",
+    "bundle_folder",
     "read_bundle",
     "write_bundle",
 ]

@@ -53,9 +53,16 @@ class Bundle:
         return self.folder / DETECTOR
 
 
-def default_bundle() -> Path:
-    """Returns the folder of the model that comes with the package."""
-    return Path(__file__).parent / "default"
+def bundle_folder(name: str | Path = "default") -> Path:
+    """Returns the folder of a bundle; "default" is the model that comes with the package.
+
+    Raises:
+        BundleError: There is no such folder.
+    """
+    folder = Path(__file__).parent / "default" if name == "default" else Path(name)
+    if not str(name) or not folder.is_dir():
+        raise BundleError(f"expected 'default' or a bundle's folder; got '{name}'")
+    return folder
 
 
 def read_bundle(folder: Path) -> Bundle:

@@ -8,12 +8,16 @@ import sys
 import typer
 from rich.text import Text
 
+from refine_itr.cli.bench import bench
 from refine_itr.cli.demo import demo
 from refine_itr.cli.doctor import doctor
 from refine_itr.cli.evaluate import evaluate
+from refine_itr.cli.export_detector import export_detector
 from refine_itr.cli.index import index
 from refine_itr.cli.output import stderr
+from refine_itr.cli.plan import plan, profile
 from refine_itr.cli.search import search
+from refine_itr.cli.simulate import simulate
 from refine_itr.cli.train import train
 from refine_itr.errors import RefineItrError
 
@@ -30,6 +34,11 @@ app.command()(search)
 app.command("eval")(evaluate)
 app.command()(train)
 app.command()(doctor)
+app.command()(profile)
+app.command()(plan)
+app.command()(simulate)
+app.command("export-detector")(export_detector)
+app.add_typer(bench, name="bench")
 
 
 def main() -> None:

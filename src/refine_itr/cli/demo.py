@@ -11,7 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from refine_itr.cli.html import Section, write_page
-from refine_itr.cli.options import CountOption, JsonOption, ModelOption, ThreadsOption
+from refine_itr.cli.options import (
+    AllowFallbackOption,
+    CountOption,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    PlanOption,
+    ThreadsOption,
+)
 from refine_itr.cli.output import hit_to_json, print_json, stdout
 from refine_itr.cli.samples import DISTRACTORS, sample_photographs
 from refine_itr.cli.truth import Truth
@@ -25,12 +33,16 @@ def demo(
     ] = Path("refine-itr-demo"),
     k: CountOption = 3,
     model: ModelOption = "default",
+    device: DeviceOption = "auto",
+    plan: PlanOption = None,
+    allow_fallback: AllowFallbackOption = False,
     threads: ThreadsOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Search the sample photographs of scikit-image and scikit-learn, both ways."""
     samples = sample_photographs()
-    index = Index(load(model, threads=threads))
+    loaded = load(model, threads=threads, device=device, plan=plan, allow_fallback=allow_fallback)
+    index = Index(loaded)
     started = time.perf_counter()
     index.add_images(samples, progress=False)
     seconds = time.perf_counter() - started

@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from refine_itr.cli.options import JsonOption, ModelOption, ThreadsOption
+from refine_itr.cli.options import (
+    AllowFallbackOption,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    PlanOption,
+    ThreadsOption,
+)
 from refine_itr.cli.output import print_json, stdout
 from refine_itr.evaluation import evaluate as run
 from refine_itr.evaluation import read_captions
@@ -19,12 +26,16 @@ def evaluate(
     data: Annotated[Path, typer.Option("--data", help="captions.jsonl, a line an image.")],
     images: Annotated[Path, typer.Option("--images", help="The folder of the images.")],
     model: ModelOption = "default",
+    device: DeviceOption = "auto",
+    plan: PlanOption = None,
+    allow_fallback: AllowFallbackOption = False,
     threads: ThreadsOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Measure recall at 1, 5 and 10 in both directions on captioned photographs."""
     captions = read_captions(data, images)
-    recalls = run(load(model, threads=threads), captions)
+    loaded = load(model, threads=threads, device=device, plan=plan, allow_fallback=allow_fallback)
+    recalls = run(loaded, captions)
     if json:
         print_json(recalls.to_json())
         return

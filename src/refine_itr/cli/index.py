@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from refine_itr.cli.options import JsonOption, ModelOption, ThreadsOption
+from refine_itr.cli.options import (
+    AllowFallbackOption,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    PlanOption,
+    ThreadsOption,
+)
 from refine_itr.cli.output import (
     INTERRUPTED,
     failures_to_json,
@@ -34,6 +41,9 @@ def index(
         bool, typer.Option("--prune", help="Forget photographs whose file is gone.")
     ] = False,
     model: ModelOption = "default",
+    device: DeviceOption = "auto",
+    plan: PlanOption = None,
+    allow_fallback: AllowFallbackOption = False,
     threads: ThreadsOption = 0,
     json: JsonOption = False,
 ) -> None:
@@ -47,7 +57,7 @@ def index(
     if not os.access(file.absolute().parent, os.W_OK):
         raise InvalidInputError(f"{file}: expected a folder that can be written to")
     sentences = read_sentences(texts) if texts is not None else []
-    loaded = load(model, threads=threads)
+    loaded = load(model, threads=threads, device=device, plan=plan, allow_fallback=allow_fallback)
     opened = Index.open(file, loaded) if file.exists() else Index(loaded)
     removed = opened.remove_missing() if prune else 0
     text_report = opened.add_texts(sentences)

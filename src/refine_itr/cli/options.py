@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,5 +15,21 @@ ThreadsOption = Annotated[
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object instead of tables.")
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        "-d",
+        help="Where the convolutions run: auto, cpu, cuda:0, openvino:GPU, cann:0,1, ascend:0-5.",
+        metavar="DEVICE",
+    ),
+]
+AllowFallbackOption = Annotated[
+    bool, typer.Option("--allow-fallback", help="Use the CPU where the device cannot be had.")
+]
+PlanOption = Annotated[
+    Path | None,
+    typer.Option("--plan", help="What `refine-itr plan` wrote."),
 ]
 CountOption = Annotated[int, typer.Option("-k", min=1, help="How many results.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -22,6 +23,11 @@ _FAILURES_SHOWN = 10
 def print_json(data: object) -> None:
     """Prints one JSON document; unlike Rich's it neither wraps nor colours."""
     typer.echo(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def write_json(path: Path, data: object) -> None:
+    """Writes a JSON file for people to read, and to edit."""
+    path.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", "utf-8")
 
 
 def print_hits(title: str, hits: Sequence[Hit]) -> None:

@@ -9,7 +9,15 @@ import typer
 
 from refine_itr.cli.html import Section, write_page
 from refine_itr.cli.index import read_sentences
-from refine_itr.cli.options import CountOption, JsonOption, ModelOption, ThreadsOption
+from refine_itr.cli.options import (
+    AllowFallbackOption,
+    CountOption,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    PlanOption,
+    ThreadsOption,
+)
 from refine_itr.cli.output import (
     failures_to_json,
     hit_to_json,
@@ -43,6 +51,9 @@ def search(
         typer.Option("--truth", help="captions.jsonl that tells what matches, for --html."),
     ] = None,
     model: ModelOption = "default",
+    device: DeviceOption = "auto",
+    plan: PlanOption = None,
+    allow_fallback: AllowFallbackOption = False,
     threads: ThreadsOption = 0,
     json: JsonOption = False,
 ) -> None:
@@ -54,7 +65,8 @@ def search(
     if (text is None) == (image is None):
         raise InvalidInputError("expected one of --text and --image")
     query: str | Path = text if text is not None else image  # type: ignore[assignment]
-    opened, failed = _open(gallery, load(model, threads=threads))
+    loaded = load(model, threads=threads, device=device, plan=plan, allow_fallback=allow_fallback)
+    opened, failed = _open(gallery, loaded)
     if not len(opened):
         print_note(f"{gallery}: nothing to search in")
     hits = opened.search(query, k)

@@ -1,5 +1,16 @@
 """Detectors: a batch of pictures in, regions out. The convolutions, and nothing else."""
 
-from refine_itr.detection.grid import OnnxGridDetector
+from refine_itr.detection.device import Device, available_devices, join_devices, parse_devices
+from refine_itr.detection.grid import GridDetector
+from refine_itr.detection.opening import OM, open_detectors, probe
 
-__all__ = ["OnnxGridDetector"]
+__all__ = [
+    "OM",
+    "Device",
+    "GridDetector",
+    "available_devices",
+    "join_devices",
+    "open_detectors",
+    "parse_devices",
+    "probe",
+]

@@ -1,37 +1,164 @@
-"""ONNX Runtime: sessions, their threads and errors. The only place that imports it."""
+"""ONNX Runtime: sessions on its devices, and its errors. The only place that imports it."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import onnxruntime as ort
 
-from refine_itr.errors import DetectorError
+from refine_itr.detection.backend import GraphShape
+from refine_itr.detection.device import Device
+from refine_itr.errors import DetectorError, DeviceError
+from refine_itr.types import FloatArray
+
+_log = logging.getLogger("refine_itr")
+
+_CPU = "CPUExecutionProvider"
+# Kind of device: provider, the option that names the device, the package that brings it.
+_PROVIDERS = {
+    "cpu": (_CPU, "", "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "device_id", "onnxruntime-gpu"),
+    "openvino": ("OpenVINOExecutionProvider", "device_type", "onnxruntime-openvino"),
+    "cann": ("CANNExecutionProvider", "device_id", "onnxruntime-cann"),
+}
+
+_told: set[Device] = set()  # fallbacks that were warned of
 
 
-@contextmanager
-def translated_errors(what: str) -> Iterator[None]:
-    """Turns whatever ONNX Runtime raises into a ``DetectorError`` that names ``what``."""
-    try:
-        yield
-    except Exception as exc:  # its exceptions share no base class of their own
-        raise DetectorError(f"{what}: {exc}") from exc
-
-
-def open_session(path: Path, threads: int) -> ort.InferenceSession:
-    """Opens a graph on the CPU.
+class OnnxBackend:
+    """A graph in ONNX Runtime.
 
     Args:
         path: The ONNX file. Weights outside of it are confined to its folder by ONNX Runtime.
-        threads: Threads of one run, at least 1.
+        shape: What the graph must take and give.
+        device: Where to run it.
+        threads: Threads of one run on the CPU, at least 1.
+        allow_fallback: Use the CPU, with a warning, where the device cannot be had.
+
+    Raises:
+        DetectorError: The file is no ONNX graph, or its inputs and outputs are others.
+        DeviceError: The device cannot be had.
     """
+
+    sizes: tuple[int, ...] = ()
+
+    def __init__(
+        self,
+        path: Path,
+        shape: GraphShape,
+        device: Device,
+        *,
+        threads: int,
+        allow_fallback: bool = False,
+    ) -> None:
+        self._device = device
+        self._session = _open(path, device, threads, allow_fallback)
+        _check_graph(path, self._session, shape)
+
+    @property
+    def device(self) -> str:
+        """Where it really runs."""
+        return str(self._device) if self.providers[0] == _provider(self._device) else "cpu"
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers that ONNX Runtime really uses, the first one first."""
+        return list(self._session.get_providers())
+
+    def run(self, images: npt.NDArray[np.uint8]) -> FloatArray:
+        """Returns float32 (n, K, C) of images uint8 (n, S, S, 3)."""
+        # On the CPU the graph or the pictures are to blame; elsewhere the device may be gone.
+        failure = DetectorError if self.device == "cpu" else DeviceError
+        with translated_errors(f"detector on {self.device}", failure):
+            features: FloatArray = self._session.run(["regions"], {"images": images})[0]
+        return features
+
+    def close(self) -> None:
+        """Nothing to give back: the session goes with the object."""
+
+
+def missing_provider(kind: str) -> str:
+    """Returns why ONNX Runtime cannot drive a kind of device, or an empty text if it can."""
+    provider, _, package = _PROVIDERS[kind]
+    if provider in ort.get_available_providers():
+        return ""
+    return (
+        f"expected an ONNX Runtime with {provider}; this one ({ort.__version__}) has "
+        f"{', '.join(ort.get_available_providers())}. Install {package} in place of onnxruntime"
+    )
+
+
+@contextmanager
+def translated_errors(what: str, kind: type[DetectorError] = DetectorError) -> Iterator[None]:
+    """Turns whatever ONNX Runtime raises into an error of ``kind`` that names ``what``."""
+    try:
+        yield
+    except Exception as exc:  # its exceptions share no base class of their own
+        raise kind(f"{what}: {exc}") from exc
+
+
+def _provider(device: Device) -> str:
+    return _PROVIDERS[device.kind][0]
+
+
+def _open(path: Path, device: Device, threads: int, allow_fallback: bool) -> ort.InferenceSession:
+    if device.kind == "cpu":
+        with translated_errors(str(path)):
+            return _session(path, [_CPU], threads)
+    try:
+        return _open_on_device(path, device, threads)
+    except DeviceError as exc:
+        if not allow_fallback:
+            raise
+        if device not in _told:
+            _told.add(device)
+            _log.warning("the CPU is used instead: %s", exc)
+        return _open(path, Device("cpu"), threads, False)
+
+
+def _open_on_device(path: Path, device: Device, threads: int) -> ort.InferenceSession:
+    provider, option, _ = _PROVIDERS[device.kind]
+    missing = missing_provider(device.kind)
+    if missing:
+        raise DeviceError(f"{device}: {missing}")
+    with translated_errors(str(device), DeviceError):
+        session = _session(path, [(provider, {option: device.target}), _CPU], threads)
+    # ONNX Runtime goes on with the CPU, silently, when a provider's libraries do not load.
+    used = session.get_providers()
+    if provider not in used:
+        raise DeviceError(
+            f"{device}: expected it to run on {provider}; ONNX Runtime could not load that and "
+            f"uses {', '.join(used)}. Are the device's driver and libraries installed?"
+        )
+    got = session.get_provider_options()[provider].get(option, device.target)
+    if got != device.target:
+        raise DeviceError(f"{device}: expected {option} {device.target}; ONNX Runtime uses {got}")
+    return session
+
+
+def _session(path: Path, providers: list[object], threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Threads that spin between runs would take the cores from the encoders.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    with translated_errors(str(path)):
-        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(path, options, providers=providers)
+
+
+def _check_graph(path: Path, session: ort.InferenceSession, shape: GraphShape) -> None:
+    size = shape.input_size
+    inputs = [(i.name, i.type, i.shape[1:]) for i in session.get_inputs()]
+    outputs = [(o.name, o.type, o.shape[1:]) for o in session.get_outputs()]
+    wanted_inputs = [("images", "tensor(uint8)", [size, size, 3])]
+    wanted_outputs = [("regions", "tensor(float)", [shape.regions, shape.features])]
+    if inputs != wanted_inputs or outputs != wanted_outputs:
+        raise DetectorError(
+            f"{path}: expected a graph {wanted_inputs} -> {wanted_outputs} "
+            f"(shapes without the batch); got {inputs} -> {outputs}"
+        )

@@ -22,7 +22,7 @@ class ImageEncoder:
     Args:
         config: The architecture.
         weights: As trained, by name.
-        threads: Threads of a call.
+        threads: Threads of a call that does not say otherwise.
     """
 
     def __init__(self, config: BundleConfig, weights: _Weights, threads: int) -> None:
@@ -41,10 +41,16 @@ class ImageEncoder:
         )
         self._workspace = ThreadWorkspace()
 
-    def encode(self, regions: FloatArray) -> FloatArray:
-        """Returns float32 (n, D), unit norm, of regions (n, K, C)."""
+    def encode(self, regions: FloatArray, threads: int | None = None) -> FloatArray:
+        """Returns float32 (n, D), unit norm, of regions (n, K, C).
+
+        Args:
+            regions: float32, C-contiguous.
+            threads: Threads of this call; None: as the encoder was made for.
+        """
         out = np.empty((len(regions), self._dim), np.float32)
-        self._native.encode(regions, out, self._workspace.get(), threads=self._threads)
+        used = self._threads if threads is None else threads
+        self._native.encode(regions, out, self._workspace.get(), threads=used)
         return out
 
 

@@ -7,18 +7,21 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from refine_itr.errors import IndexFileError, InvalidInputError, ModelMismatchError
 from refine_itr.index.gallery import Gallery
-from refine_itr.index.matching import top_k
+from refine_itr.index.matching import IdArray, search_worker, top_k
 from refine_itr.index.progress import tracked
 from refine_itr.index.storage import StoredIndex, read_index, write_index
 from refine_itr.model import Model, load
 from refine_itr.query import embed_query
-from refine_itr.types import Failure, Hit, PictureSource
+from refine_itr.types import Failure, FloatArray, Hit, PictureSource
+
+if TYPE_CHECKING:
+    from refine_itr.pipeline import Overflow, Pipeline, Stage
 
 _log = logging.getLogger("refine_itr")
 
@@ -89,16 +92,16 @@ class Index:
         report = AddReport()
         paths = dict.fromkeys(_picture_files(source))  # each once, in order
         stamps = self._changed(paths, report)
-        batches = self.model.embed_image_stream(tracked(stamps, len(stamps), progress))
-        for batch in batches:
-            report.failed += [_skipped(f.item, f.reason) for f in batch.failures]
-            for path, embedding in zip(batch.sources, batch.embeddings, strict=True):
-                key = str(path)
-                self._stamps[key] = stamps[path]
-                if self._put(self._images, key, embedding):
-                    report.added += 1
-                else:
-                    report.updated += 1
+        for outcome in self.model.embed_image_stream(tracked(stamps, len(stamps), progress)):
+            if outcome.error is not None:
+                report.failed.append(_skipped(outcome.item, str(outcome.error)))
+                continue
+            key = str(outcome.item)
+            self._stamps[key] = stamps[outcome.item]
+            if self._put(self._images, key, outcome.value):
+                report.added += 1
+            else:
+                report.updated += 1
         return report
 
     def add_texts(self, sentences: Iterable[str]) -> AddReport:
@@ -140,16 +143,52 @@ class Index:
             InvalidInputError: k is below 1, or ``query`` or ``among`` is none of the above.
             PictureError: The picture cannot be read.
         """
-        if among not in (None, "images", "texts"):
-            raise InvalidInputError(f"among: expected 'images' or 'texts'; got {among!r}")
-        gallery = self._gallery(among or self._natural_kind(query))
+        gallery = self._gallery(_checked(among) or self._natural_kind(query))
         embedding = embed_query(self.model, query)
         scores, rows = top_k(embedding, gallery.embeddings, k, self.model.threads)
-        as_item = Path if gallery is self._images else str
-        return [
-            Hit(rank, float(score), as_item(gallery.keys[row]), gallery.ids[row])
-            for rank, (score, row) in enumerate(zip(scores[0], rows[0], strict=True), start=1)
-        ]
+        return self._hits(gallery, scores[0], rows[0])
+
+    def stages(self, k: int = 10, *, among: Kind | None = None) -> list[Stage]:
+        """Returns the stages from a picture to its hits: those of the model, then "search".
+
+        Args:
+            k: How many hits.
+            among: What to search; by default sentences, or photographs if there are no sentences.
+
+        Raises:
+            InvalidInputError: k is below 1, or ``among`` is none of the above.
+        """
+        from refine_itr.assembly import SEARCH, stages_of
+
+        if k < 1:
+            raise InvalidInputError(f"k: expected at least 1, got {k}")
+        gallery = self._gallery(_checked(among) or self._natural_kind(None))
+        plan = self.model.plan
+        planned = plan.stage(SEARCH)
+        find = search_worker(gallery.embeddings, k, planned.threads)
+
+        def search(embeddings: list[FloatArray]) -> list[list[Hit]]:
+            return [self._hits(gallery, scores, rows) for scores, rows in find(embeddings)]
+
+        return [*self.model.stages(), *stages_of(plan, {SEARCH: [search] * planned.workers})]
+
+    def pipeline(
+        self,
+        k: int = 10,
+        *,
+        among: Kind | None = None,
+        overflow: Overflow = "block",
+        deadline_s: float | None = None,
+    ) -> Pipeline:
+        """Starts a pipeline from pictures to lists of hits; close it, or use ``with``.
+
+        It searches what is in the index now. Arguments are those of ``stages`` and of
+        ``Model.pipeline``.
+        """
+        from refine_itr.assembly import start
+
+        stages = self.stages(k, among=among)
+        return start(self.model.plan, stages, overflow=overflow, deadline_s=deadline_s)
 
     def save(self, path: str | Path) -> None:
         """Saves to one file. A crash while saving leaves the file that was there.
@@ -233,6 +272,13 @@ class Index:
                 changed[path] = stamp
         return changed
 
+    def _hits(self, gallery: Gallery[str], scores: FloatArray, rows: IdArray) -> list[Hit]:
+        as_item = Path if gallery is self._images else str
+        return [
+            Hit(rank, float(score), as_item(gallery.keys[row]), gallery.ids[row])
+            for rank, (score, row) in enumerate(zip(scores, rows, strict=True), start=1)
+        ]
+
     def _natural_kind(self, query: object) -> Kind:
         wanted: Kind = "images" if isinstance(query, str) else "texts"
         other: Kind = "texts" if wanted == "images" else "images"
@@ -240,6 +286,12 @@ class Index:
 
     def _gallery(self, kind: Kind) -> Gallery[str]:
         return self._images if kind == "images" else self._texts
+
+
+def _checked(among: Kind | None) -> Kind | None:
+    if among not in (None, "images", "texts"):
+        raise InvalidInputError(f"among: expected 'images' or 'texts'; got {among!r}")
+    return among
 
 
 def _skipped(path: object, reason: str) -> Failure:

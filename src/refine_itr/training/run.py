@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from refine_itr.detection import OnnxGridDetector
+from refine_itr.detection import open_detectors
 from refine_itr.errors import InvalidInputError
 from refine_itr.evaluation import Recalls
 from refine_itr.training.card import Provenance
@@ -92,10 +92,9 @@ def _check_detector(prepared: Prepared, detector: Path | None) -> None:
         raise InvalidInputError(
             "expected the ONNX detector that made the features (--detector): a bundle needs it"
         )
-    OnnxGridDetector(
+    open_detectors(
         detector,
         input_size=config.detector.input_size,
         grid=config.detector.grid,
         features=config.image.features,
-        threads=1,
     )

@@ -1,0 +1,1 @@
+"""Measures this machine: the pipeline as it runs, beside what the paper's server did."""

@@ -1,0 +1,70 @@
+"""pyACL's process-wide state: initialised once, each device set while in use, ended at exit."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import weakref
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from refine_itr.detection.ascend.calls import Acl
+
+if TYPE_CHECKING:
+    from refine_itr.detection.ascend.backend import AscendBackend
+
+_REPEATED_INIT = 100002  # somebody else in this process uses pyACL too
+
+
+class _Runtime:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.acl: Acl | None = None
+        self.users: Counter[int] = Counter()
+        self.open: weakref.WeakSet[AscendBackend] = weakref.WeakSet()
+
+
+_runtime = _Runtime()
+
+
+def acquire_device(device: int) -> Acl:
+    """Initialises pyACL, the first time, and sets a device; ``release_device`` undoes the latter.
+
+    CANN can be initialised only once in a process, so it is ended at the process's exit and not
+    with the last device.
+    """
+    with _runtime.lock:
+        if _runtime.acl is None:
+            acl = Acl()
+            acl.call("init", tolerate=(_REPEATED_INIT,))
+            _runtime.acl = acl
+            atexit.register(shut_down)
+        if not _runtime.users[device]:
+            _runtime.acl.call("rt.set_device", device)
+        _runtime.users[device] += 1
+        return _runtime.acl
+
+
+def release_device(device: int) -> None:
+    """Gives a device back; the last one to do so resets it."""
+    with _runtime.lock:
+        assert _runtime.acl is not None
+        _runtime.users[device] -= 1
+        if not _runtime.users[device]:
+            _runtime.acl.call("rt.reset_device", device)
+
+
+def close_at_exit(backend: AscendBackend) -> None:
+    """Remembers a backend, so that it is closed before pyACL ends."""
+    _runtime.open.add(backend)
+
+
+def shut_down() -> None:
+    """Closes what is open and ends pyACL. Runs at exit."""
+    for backend in list(_runtime.open):
+        backend.close()
+    with _runtime.lock:
+        if _runtime.acl is not None:
+            _runtime.acl.call("finalize")
+            _runtime.acl = None
+    atexit.unregister(shut_down)

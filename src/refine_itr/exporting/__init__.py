@@ -1,0 +1,1 @@
+"""Detectors for the offline compilers of accelerators."""
