@@ -74,7 +74,8 @@ def tiny_detector(size: int = 24, grid: int = 2, features: int = 6) -> bytes:
     nodes = [
         helper.make_node("Cast", ["images"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["float"], ["nchw"], perm=[0, 3, 1, 2]),
-        helper.make_node("Div", ["nchw", "scale"], ["unit"]),
+        helper.make_node("Sub", ["nchw", "mean"], ["centred"]),
+        helper.make_node("Div", ["centred", "scale"], ["unit"]),
         helper.make_node(
             "AveragePool", ["unit"], ["map"], kernel_shape=[cell, cell], strides=[cell, cell]
         ),
@@ -89,7 +90,8 @@ def tiny_detector(size: int = 24, grid: int = 2, features: int = 6) -> bytes:
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", size, size, 3])],
         [helper.make_tensor_value_info("regions", TensorProto.FLOAT, ["n", grid**2, features])],
         [
-            numpy_helper.from_array(np.float32(255), "scale"),
+            numpy_helper.from_array(np.float32(127), "mean"),
+            numpy_helper.from_array(np.float32(128), "scale"),
             numpy_helper.from_array(mix, "mix"),
             numpy_helper.from_array(shape, "shape"),
         ],

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import statistics
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -137,7 +139,7 @@ def measure_option(
     max_workers: int,
     sizes: tuple[int, ...] = (),
 ) -> StageOption:
-    """Times a stage's work at several batch sizes and fits t + a b.
+    """Times a stage's work at several batch sizes and fits t + a b; then beside busy cores.
 
     Args:
         work: One worker's work.
@@ -149,7 +151,12 @@ def measure_option(
     """
     measured = sizes or _SIZES
     seconds = [_median_seconds(work, _batch(inputs, size)) for size in measured]
-    return StageOption(device, threads, fit_batch_time(measured, seconds), max_workers, sizes)
+    fitted = fit_batch_time(measured, seconds)
+    crowding = 1.0
+    if threads and max_workers > 1:
+        with _busy(work, _batch(inputs, measured[-1]), max_workers - 1):
+            crowding = max(1.0, _median_seconds(work, _batch(inputs, measured[-1])) / seconds[-1])
+    return StageOption(device, threads, fitted, max_workers, sizes, crowding)
 
 
 def sample_pictures(folder: Path | None) -> list[bytes]:
@@ -188,6 +195,26 @@ def _made_up_picture(seed: int) -> bytes:
     file = io.BytesIO()
     Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=85)
     return file.getvalue()
+
+
+@contextmanager
+def _busy(work: Work, batch: list[Any], workers: int) -> Iterator[None]:
+    """Keeps other workers of the same kind busy meanwhile."""
+    stop = threading.Event()
+
+    def keep_on() -> None:
+        while not stop.is_set():
+            work(batch)
+
+    others = [threading.Thread(target=keep_on) for _ in range(workers)]
+    for other in others:
+        other.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for other in others:
+            other.join()
 
 
 def _batch(inputs: Sequence[Any], size: int) -> list[Any]:

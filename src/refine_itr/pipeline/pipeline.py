@@ -244,7 +244,8 @@ class Pipeline:
                 ticket.value = result
                 good.append(ticket)
         with self._lock:
-            station.count(len(done), len(ended), end - start)
+            if done:
+                station.count(len(done), len(ended), end - start)
             if outcome.lost is not None:
                 ended += self._retire(station, number, outcome.lost, undone)
         if done:

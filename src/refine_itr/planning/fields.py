@@ -72,6 +72,13 @@ class Fields:
         """Returns such a number, or None for null."""
         return None if self._data[name] is None else self.seconds(name)
 
+    def factor(self, name: str) -> float:
+        """Returns a finite number from 1."""
+        value = self.seconds(name)
+        if value < 1:
+            raise self._wrong(name, "a number from 1", value)
+        return value
+
     def sizes(self, name: str) -> tuple[int, ...]:
         """Returns ascending whole numbers from 1; none are allowed."""
         value = self._data[name]

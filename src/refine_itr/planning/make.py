@@ -89,7 +89,7 @@ def _candidates(profile: Profile, goal: Goal) -> list[_Stages]:
     ways = []
     for name, options in profile.stages.items():
         stage_ways = [
-            PlannedStage(name, o.device, o.threads, workers, cap, o.time, o.sizes)
+            PlannedStage(name, o.device, o.threads, workers, cap, o.time, o.sizes, o.crowding)
             for o in options
             for workers in _worker_counts(o)
             for cap in _caps(o, goal)

@@ -24,6 +24,7 @@ class PlannedStage:
         cap: Most items of a batch.
         time: Of a batch of one worker; None if it was not measured.
         sizes: Batch sizes that the device takes, ascending; none means any.
+        crowding: How many times longer a batch takes when all other cores are busy.
     """
 
     name: str
@@ -33,16 +34,17 @@ class PlannedStage:
     cap: int
     time: BatchTime | None = None
     sizes: tuple[int, ...] = ()
+    crowding: float = 1.0
 
     @property
     def capacity(self) -> float:
-        """Items a second, c b / tau(b), if the workers have the cores for themselves."""
+        """Items a second, c b / tau(b), if each worker has its cores for itself."""
         return self.workers * self.cap / self.measured(self.cap)
 
     @property
     def core_seconds(self) -> float:
-        """CPU core-seconds that an item costs in full batches."""
-        return self.threads * self.measured.per_item(self.cap)
+        """CPU core-seconds that an item costs in full batches on a busy machine."""
+        return self.threads * self.crowding * self.measured.per_item(self.cap)
 
     @property
     def measured(self) -> BatchTime:
@@ -119,7 +121,7 @@ class Plan:
 
 
 def _stage(data: object, where: str) -> PlannedStage:
-    names = ("name", "device", "threads", "workers", "cap", "time", "sizes")
+    names = ("name", "device", "threads", "workers", "cap", "time", "sizes", "crowding")
     fields = Fields(data, where, names)
     assert isinstance(data, Mapping)
     time = data["time"]
@@ -131,4 +133,5 @@ def _stage(data: object, where: str) -> PlannedStage:
         cap=fields.whole("cap", 1),
         time=None if time is None else read_time(time, f"{where}.time"),
         sizes=fields.sizes("sizes"),
+        crowding=fields.factor("crowding"),
     )

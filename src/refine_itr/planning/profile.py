@@ -21,6 +21,8 @@ class StageOption:
         time: Of a batch of one worker.
         max_workers: Most workers of this kind.
         sizes: Batch sizes that the device takes, ascending; none means any.
+        crowding: How many times longer a batch takes when all other cores are busy: they share
+            caches, memory and power.
     """
 
     device: str
@@ -28,6 +30,7 @@ class StageOption:
     time: BatchTime
     max_workers: int
     sizes: tuple[int, ...] = ()
+    crowding: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def read_time(data: object, where: str) -> BatchTime:
 
 
 def _option(data: object, where: str) -> StageOption:
-    names = ("device", "threads", "time", "max_workers", "sizes")
+    names = ("device", "threads", "time", "max_workers", "sizes", "crowding")
     fields = Fields(data, where, names)
     assert isinstance(data, Mapping)
     return StageOption(
@@ -96,4 +99,5 @@ def _option(data: object, where: str) -> StageOption:
         time=read_time(data["time"], f"{where}.time"),
         max_workers=fields.whole("max_workers", 1),
         sizes=fields.sizes("sizes"),
+        crowding=fields.factor("crowding"),
     )

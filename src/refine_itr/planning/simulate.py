@@ -2,8 +2,8 @@
 
 It follows the pipeline's rules: a free worker takes what waits, up to the cap; a queue holds a
 batch for each worker and one more; a worker that cannot hand on keeps its results and stands
-still. CPU batches share the cores: when their threads are more than the cores, all of them slow
-down in proportion. Times are those of the plan, without noise; arrivals are Poisson.
+still. CPU batches share the cores: each slows down by its crowding as the other cores fill, and
+when their threads are more than the cores, all of them slow down in proportion. Times are those of the plan, without noise; arrivals are Poisson.
 """
 
 from __future__ import annotations
@@ -83,7 +83,6 @@ def _makespan(stage: PlannedStage, items: int) -> float:
 class _Batch:
     items: list[int]
     left: float  # seconds of work
-    threads: int
 
 
 @dataclass
@@ -219,7 +218,7 @@ class _Run:
             if not size:
                 break
             items = [station.queue.popleft() for _ in range(size)]
-            batch = _Batch(items, station.time(size), station.planned.threads)
+            batch = _Batch(items, station.time(size))
             worker = station.idle.pop()
             worker.batch = batch
             self._running.append((station, worker, batch))
@@ -235,10 +234,10 @@ class _Run:
 
     def _advance(self) -> None:
         """Moves the clock to the next event: an arrival, or a batch that is finished."""
-        threads = sum(batch.threads for _, _, batch in self._running)
-        speed = min(1.0, self._cores / threads) if threads else 1.0
+        active = sum(station.planned.threads for station, _, _ in self._running)
+        speeds = [self._speed(station, active) for station, _, _ in self._running]
         step = min(
-            (b.left / (speed if b.threads else 1.0) for _, _, b in self._running),
+            (b.left / speed for (_, _, b), speed in zip(self._running, speeds, strict=True)),
             default=float("inf"),
         )
         arrives = self._rate is not None and self._to_come > 0
@@ -246,9 +245,9 @@ class _Run:
             step = min(step, max(0.0, self._next_arrival - self._now))
         self._now += step
         still: list[tuple[_Station, _Worker, _Batch]] = []
-        for station, worker, batch in self._running:
+        for (station, worker, batch), speed in zip(self._running, speeds, strict=True):
             station.busy_s += step
-            batch.left -= step * (speed if batch.threads else 1.0)
+            batch.left -= step * speed
             if batch.left > 1e-12:
                 still.append((station, worker, batch))
             else:
@@ -259,3 +258,15 @@ class _Run:
             self._outside.append(self._arrive())
             assert self._rate is not None
             self._next_arrival += self._random.expovariate(self._rate)
+
+    def _speed(self, station: _Station, active: int) -> float:
+        """Returns the pace of a stage's batches while ``active`` CPU threads are busy in all."""
+        own = station.planned.threads
+        if not own:
+            return 1.0
+        share = min(1.0, self._cores / active)
+        if own >= self._cores:
+            return share
+        others = min(active, self._cores) - own
+        slowdown = 1 + (station.planned.crowding - 1) * others / (self._cores - own)
+        return share / slowdown

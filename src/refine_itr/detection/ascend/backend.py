@@ -89,8 +89,10 @@ class AscendBackend:
             if self._closed:
                 return
             self._closed = True
-            self._enter()
-            self._taken.close()
+            try:
+                self._enter()
+            finally:
+                self._taken.close()
 
     def _run_parts(self, images: npt.NDArray[np.uint8]) -> list[bytes]:
         most = self._info.gears[-1]

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 import weakref
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from refine_itr.detection.ascend.calls import Acl
+from refine_itr.errors import DeviceError
 
 if TYPE_CHECKING:
     from refine_itr.detection.ascend.backend import AscendBackend
+
+_log = logging.getLogger("refine_itr")
 
 _REPEATED_INIT = 100002  # somebody else in this process uses pyACL too
 
@@ -60,11 +66,20 @@ def close_at_exit(backend: AscendBackend) -> None:
 
 
 def shut_down() -> None:
-    """Closes what is open and ends pyACL. Runs at exit."""
+    """Closes what is open and ends pyACL. Runs at exit, where nobody can catch an error."""
     for backend in list(_runtime.open):
-        backend.close()
-    with _runtime.lock:
+        with _logged_errors():
+            backend.close()
+    with _runtime.lock, _logged_errors():
         if _runtime.acl is not None:
-            _runtime.acl.call("finalize")
-            _runtime.acl = None
+            acl, _runtime.acl = _runtime.acl, None
+            acl.call("finalize")
     atexit.unregister(shut_down)
+
+
+@contextmanager
+def _logged_errors() -> Iterator[None]:
+    try:
+        yield
+    except DeviceError as exc:
+        _log.warning("%s", exc)
