@@ -1,4 +1,8 @@
-"""Measures what a batch of each size takes in each stage and on each device."""
+"""Measures what a batch of each size takes in each stage and on each device.
+
+The ways to run the stages take turns, one batch each: in a pipeline, too, the other stages' work
+lies between two batches of a stage and drives its weights out of the caches.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +42,36 @@ _SAMPLES = 64  # pictures
 _K = 10
 
 Work = Callable[[list[Any]], Sequence[Any]]
-Options = tuple[StageOption, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to run a stage, to be measured.
+
+    Attributes:
+        stage: The stage's name.
+        device: Where it runs.
+        threads: CPU threads that are busy while a batch runs; 0 on an accelerator.
+        max_workers: Most workers of this kind.
+        work: One worker's work.
+        inputs: Items to take batches from; used again and again.
+        sizes: Batch sizes that the device takes, ascending; none means any.
+    """
+
+    stage: str
+    device: str
+    threads: int
+    max_workers: int
+    work: Work
+    inputs: Sequence[Any]
+    sizes: tuple[int, ...] = ()
+
+    def run(self, size: int) -> float:
+        """Runs a batch and returns its seconds."""
+        batch = [self.inputs[i % len(self.inputs)] for i in range(size)]
+        started = time.perf_counter()
+        self.work(batch)
+        return time.perf_counter() - started
 
 
 def profile_model(
@@ -66,63 +100,76 @@ def profile_model(
     cores = threads or _core.max_threads()
     devices = parse_devices(device)
     on_cpu = devices[0].kind == "cpu"
-    detect: list[StageOption] = []
-    for count in thread_counts(cores) if on_cpu else (0,):
-        with load(
-            name, threads=count or cores, device=device, allow_fallback=allow_fallback
-        ) as model:
+    detect: list[Candidate] = []
+    with ExitStack() as opened:
+        for count in thread_counts(cores) if on_cpu else (0,):
+            model = opened.enter_context(
+                load(name, threads=count or cores, device=device, allow_fallback=allow_fallback)
+            )
             detector = model.detectors[0]
             to_pixels = decode_worker(partial(decode, size=detector.picture_size))
             decoded = to_pixels(list(pictures))
-            option = measure_option(
-                detect_worker(detector),
-                decoded,
-                device=device if not on_cpu else "cpu",
-                threads=count,
-                max_workers=cores // count if on_cpu else len(devices),
-                sizes=detector.sizes,
+            workers = cores // count if on_cpu else len(devices)
+            where = "cpu" if on_cpu else device
+            detect.append(
+                Candidate(
+                    *(DETECT, where, count, workers, detect_worker(detector), decoded),
+                    sizes=detector.sizes,
+                )
             )
-            detect.append(option)
-            regions = detect_worker(detector)(list(decoded[: _SIZES[-1]]))
-            encode = measure_encoding(model.image_encoder, regions, cores)
-            dim = model.dim
-    reading = measure_option(to_pixels, pictures, device="cpu", threads=1, max_workers=cores)
-    return Profile(
-        cores,
-        {
-            DECODE: (reading,),
-            DETECT: tuple(detect),
-            ENCODE: encode,
-            SEARCH: measure_search(unit_rows(gallery, dim), cores),
-        },
-    )
+        regions = detect[0].work(list(decoded[: _SIZES[-1]]))
+        candidates = [
+            Candidate(DECODE, "cpu", 1, cores, to_pixels, pictures),
+            *detect,
+            *encoding_candidates(model.image_encoder, regions, cores),
+            *search_candidates(unit_rows(gallery, model.dim), cores),
+        ]
+        return measure(candidates, cores)
 
 
-def measure_encoding(encoder: Encoder, regions: Sequence[FloatArray], cores: int) -> Options:
-    """Measures an image encoder with one thread and with all.
+def encoding_candidates(
+    encoder: Encoder, regions: Sequence[FloatArray], cores: int
+) -> list[Candidate]:
+    """Returns an image encoder with one thread and with all.
 
     Args:
         encoder: The encoder.
         regions: Features of pictures, float32 (K, C) each.
         cores: CPU threads that may be used.
     """
-    return tuple(
-        measure_option(
-            encode_worker(encoder, threads),
-            regions,
-            device="cpu",
-            threads=threads,
-            max_workers=cores // threads,
+    return [
+        Candidate(
+            ENCODE, "cpu", threads, cores // threads, encode_worker(encoder, threads), regions
         )
         for threads in thread_counts(cores)
-    )
+    ]
 
 
-def measure_search(gallery: FloatArray, cores: int) -> Options:
-    """Measures the search of a gallery, float32 (n, D), on one thread."""
-    work = search_worker(gallery, _K, threads=1)
+def search_candidates(gallery: FloatArray, cores: int) -> list[Candidate]:
+    """Returns the search of a gallery, float32 (n, D), on one thread."""
     queries = list(unit_rows(_SIZES[-1], gallery.shape[1], seed=1))
-    return (measure_option(work, queries, device="cpu", threads=1, max_workers=cores),)
+    return [Candidate(SEARCH, "cpu", 1, cores, search_worker(gallery, _K, threads=1), queries)]
+
+
+def measure(candidates: Sequence[Candidate], cores: int) -> Profile:
+    """Times all candidates at several batch sizes, then beside busy cores, and fits t + a b."""
+    seconds: list[dict[int, float]] = [{} for _ in candidates]
+    for size in sorted({size for c in candidates for size in c.sizes or _SIZES}):
+        able = [c for c in candidates if size in (c.sizes or _SIZES)]
+        for candidate, median in zip(able, _in_turns(able, size), strict=True):
+            seconds[candidates.index(candidate)][size] = median
+    stages: dict[str, tuple[StageOption, ...]] = {}
+    for candidate, times in zip(candidates, seconds, strict=True):
+        option = StageOption(
+            candidate.device,
+            candidate.threads,
+            fit_batch_time(list(times), list(times.values())),
+            candidate.max_workers,
+            candidate.sizes,
+            _crowding(candidate),
+        )
+        stages[candidate.stage] = (*stages.get(candidate.stage, ()), option)
+    return Profile(cores, stages)
 
 
 def thread_counts(cores: int) -> tuple[int, ...]:
@@ -130,33 +177,45 @@ def thread_counts(cores: int) -> tuple[int, ...]:
     return tuple(sorted({1, max(1, cores // 2), cores}))
 
 
-def measure_option(
-    work: Work,
-    inputs: Sequence[Any],
-    *,
-    device: str,
-    threads: int,
-    max_workers: int,
-    sizes: tuple[int, ...] = (),
-) -> StageOption:
-    """Times a stage's work at several batch sizes and fits t + a b; then beside busy cores.
+def _in_turns(candidates: Sequence[Candidate], size: int) -> list[float]:
+    """Returns each one's median time for a batch of ``size``."""
+    runs: list[list[float]] = [[] for _ in candidates]
+    deadline = time.perf_counter() + _SECONDS * len(candidates)
+    while len(runs[0]) <= _LEAST_RUNS or time.perf_counter() < deadline:
+        for candidate, own in zip(candidates, runs, strict=True):
+            own.append(candidate.run(size))
+    return [statistics.median(own[1:]) for own in runs]  # the first one warms up
 
-    Args:
-        work: One worker's work.
-        inputs: Items to take batches from; used again and again.
-        device: Where it runs.
-        threads: CPU threads that are busy while a batch runs; 0 on an accelerator.
-        max_workers: Most workers of this kind.
-        sizes: Batch sizes that the device takes, ascending; none means any.
-    """
-    measured = sizes or _SIZES
-    seconds = [_median_seconds(work, _batch(inputs, size)) for size in measured]
-    fitted = fit_batch_time(measured, seconds)
-    crowding = 1.0
-    if threads and max_workers > 1:
-        with _busy(work, _batch(inputs, measured[-1]), max_workers - 1):
-            crowding = max(1.0, _median_seconds(work, _batch(inputs, measured[-1])) / seconds[-1])
-    return StageOption(device, threads, fitted, max_workers, sizes, crowding)
+
+def _crowding(candidate: Candidate) -> float:
+    """Returns how many times longer a batch takes when other workers keep all cores busy."""
+    if not candidate.threads or candidate.max_workers == 1:
+        return 1.0
+    size = (candidate.sizes or _SIZES)[-1]
+    (alone,) = _in_turns([candidate], size)
+    with _busy(candidate, size):
+        (beside,) = _in_turns([candidate], size)
+    return max(1.0, beside / alone)
+
+
+@contextmanager
+def _busy(candidate: Candidate, size: int) -> Iterator[None]:
+    """Keeps all other workers of the same kind busy meanwhile."""
+    stop = threading.Event()
+
+    def keep_on() -> None:
+        while not stop.is_set():
+            candidate.run(size)
+
+    others = [threading.Thread(target=keep_on) for _ in range(candidate.max_workers - 1)]
+    for other in others:
+        other.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for other in others:
+            other.join()
 
 
 def sample_pictures(folder: Path | None) -> list[bytes]:
@@ -195,38 +254,3 @@ def _made_up_picture(seed: int) -> bytes:
     file = io.BytesIO()
     Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=85)
     return file.getvalue()
-
-
-@contextmanager
-def _busy(work: Work, batch: list[Any], workers: int) -> Iterator[None]:
-    """Keeps other workers of the same kind busy meanwhile."""
-    stop = threading.Event()
-
-    def keep_on() -> None:
-        while not stop.is_set():
-            work(batch)
-
-    others = [threading.Thread(target=keep_on) for _ in range(workers)]
-    for other in others:
-        other.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for other in others:
-            other.join()
-
-
-def _batch(inputs: Sequence[Any], size: int) -> list[Any]:
-    return [inputs[i % len(inputs)] for i in range(size)]
-
-
-def _median_seconds(work: Work, batch: list[Any]) -> float:
-    work(batch)  # warms caches and workspaces
-    runs: list[float] = []
-    deadline = time.perf_counter() + _SECONDS
-    while len(runs) < _LEAST_RUNS or time.perf_counter() < deadline:
-        started = time.perf_counter()
-        work(batch)
-        runs.append(time.perf_counter() - started)
-    return statistics.median(runs)

@@ -142,7 +142,7 @@ class AclStandIn:
             if name in ("_devices", "_contexts", "_streams", "_descs", "_models", "_memory",
                         "_buffers", "_datasets") and table
         }  # fmt: skip
-        assert left == {}
+        assert not left, left
 
     # -- plumbing
 

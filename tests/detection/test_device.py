@@ -96,7 +96,7 @@ class Pretender:
         return self._used
 
     def get_provider_options(self) -> dict[str, dict[str, str]]:
-        return {name: self._options for name in self._used}
+        return dict.fromkeys(self._used, self._options)
 
     def run(self, *_: object) -> None:
         raise RuntimeError("CUDA failure 700")

@@ -19,10 +19,11 @@ from refine_itr.model import load
 from refine_itr.pipeline import BatchFunction
 from refine_itr.planning import BatchTime, Goal, Plan, Profile, StageOption, make_plan
 from refine_itr.profiling import (
-    measure_encoding,
-    measure_search,
+    encoding_candidates,
+    measure,
     profile_model,
     sample_pictures,
+    search_candidates,
     unit_rows,
 )
 
@@ -45,14 +46,14 @@ def stand_in_case(*, chips: int, chip_s: float, dim: int, threads: int) -> Case:
     encoder = paper_encoder(dim, cores)
     gallery = unit_rows(GALLERY, dim)
     chip = StageOption("stand-in", 0, BatchTime(0.0, chip_s), chips, (1,))
-    profile = Profile(
+    cpu = measure(
+        [
+            *encoding_candidates(encoder, list(random_regions(DISTINCT)), cores),
+            *search_candidates(gallery, cores),
+        ],
         cores,
-        {
-            DETECT: (chip,),
-            ENCODE: measure_encoding(encoder, list(random_regions(DISTINCT)), cores),
-            SEARCH: measure_search(gallery, cores),
-        },
     )
+    profile = Profile(cores, {DETECT: (chip,), **cpu.stages})
     plan = make_plan(profile, _GOAL)
     work: dict[str, list[BatchFunction]] = {
         DETECT: stand_in_chips(plan.stage(DETECT).workers, chip_s),

@@ -3,7 +3,8 @@
 It follows the pipeline's rules: a free worker takes what waits, up to the cap; a queue holds a
 batch for each worker and one more; a worker that cannot hand on keeps its results and stands
 still. CPU batches share the cores: each slows down by its crowding as the other cores fill, and
-when their threads are more than the cores, all of them slow down in proportion. Times are those of the plan, without noise; arrivals are Poisson.
+when their threads are more than the cores, all of them slow down in proportion. Times are those
+of the plan, without noise; arrivals are Poisson.
 """
 
 from __future__ import annotations
