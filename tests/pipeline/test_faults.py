@@ -53,10 +53,12 @@ def test_a_poisonous_item_fails_alone() -> None:
         return items
 
     with Pipeline([Stage("a", [gate], cap=9, queue=9), Stage("b", [poisoned], cap=9)]) as pipeline:
-        pipeline.submit(0)
+        first = pipeline.submit(0)
         gate.wait()
         futures = [pipeline.submit(i) for i in (1, 2, 3)]
-        gate.open(2)
+        gate.open()
+        assert first.result(timeout=PATIENCE) == 0
+        gate.open()
         assert futures[0].result(timeout=PATIENCE) == 1
         with pytest.raises(RuntimeError, match="two"):
             futures[1].result(timeout=PATIENCE)

@@ -149,8 +149,7 @@ def test_backpressure_bounds_what_is_inside() -> None:
                 time.sleep(0.001)
         gate.wait()
         with pytest.raises(QueueFullError, match="a: 2 items wait already"):
-            for _ in range(5):
-                pipeline.submit(99)
+            pipeline.submit(99)
         gate.open(20)
     assert accepted == 6
 
@@ -276,11 +275,11 @@ def test_a_source_that_raises(ordered: bool) -> None:
         yield from range(5)
         raise OSError("the disk is gone")
 
-    values = []
     with Pipeline(three()) as pipeline:
+        outcomes = pipeline.run(source(), ordered=ordered)
+        values = [next(outcomes).value for _ in range(5)]
         with pytest.raises(OSError, match="the disk is gone"):
-            for outcome in pipeline.run(source(), ordered=ordered):
-                values.append(outcome.value)
+            next(outcomes)
         assert sorted(values) == [0, 8, 16, 24, 32]
         assert [o.value for o in pipeline.run([1])] == [8]
 
@@ -351,12 +350,19 @@ def test_close_from_an_own_worker_is_refused() -> None:
 
 def test_an_exception_in_the_block_cancels() -> None:
     gate = Gate()
-    with pytest.raises(KeyError), Pipeline([Stage("a", [gate], queue=3)]) as pipeline:
-        futures = [pipeline.submit(i) for i in range(3)]
-        gate.wait()
-        gate.open()
-        raise KeyError
+    futures: list[Future[Any]] = []
+
+    def interrupted() -> None:
+        with Pipeline([Stage("a", [gate], queue=3)]) as pipeline:
+            futures.extend(pipeline.submit(i) for i in range(3))
+            gate.wait()
+            gate.open()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        interrupted()
     assert all(future.done() for future in futures)
+    assert isinstance(futures[2].exception(), PipelineClosedError)
 
 
 def test_records_and_statistics() -> None:

@@ -133,9 +133,16 @@ def test_plans_edited_wrongly(change: Any, message: str) -> None:
         Plan.from_json(damaged(change))
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5),
-                    lambda inner: st.lists(inner, max_size=3)
-                    | st.dictionaries(st.sampled_from(["goal", "cores", "stages"]), inner)))  # fmt: skip
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["goal", "cores", "stages"]), inner)
+    ),
+)
+
+
+@given(ANY_JSON)
 def test_any_json_is_a_plan_or_refused(data: Any) -> None:
     for kind in (Plan, Profile):
         with pytest.raises(InvalidInputError):

@@ -78,7 +78,10 @@ class Pipeline:
         self._observer = observer
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
-        self._stations = [Station(stage, self._lock) for stage in stages]
+        self._stations: list[Station] = []
+        for stage in stages:
+            before = self._stations[-1] if self._stations else None
+            self._stations.append(Station(stage, self._lock, before))
         self._inside = 0
         self._closing: PipelineClosedError | None = None
         self._cancelling = False

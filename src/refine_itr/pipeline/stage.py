@@ -29,7 +29,8 @@ class Stage:
         cap: Most items of a batch.
         sizes: Batch sizes that the device takes, ascending; none means any. A worker takes the
             largest that is not above what waits; all that waits if that is below the smallest.
-        queue: Most items that wait before the stage; None: a batch for each worker, and one more.
+        queue: Most items that wait before the stage; None: a batch for each worker and one more,
+            or a batch of the stage before if that is larger.
     """
 
     name: str

@@ -22,10 +22,12 @@ class Station:
     Args:
         stage: What it runs.
         lock: The pipeline's.
+        before: The one that hands on to it, if any.
     """
 
-    def __init__(self, stage: Stage, lock: threading.Lock) -> None:
+    def __init__(self, stage: Stage, lock: threading.Lock, before: Station | None) -> None:
         self.stage = stage
+        self._before = before
         self.cap = stage.cap
         self.workers = len(stage.workers)
         self.not_empty = threading.Condition(lock)
@@ -42,8 +44,7 @@ class Station:
     @property
     def room(self) -> int:
         """How many more items may wait."""
-        limit = self.stage.queue or self.cap * (self.workers + 1)
-        return max(0, limit - len(self._queue))
+        return max(0, (self.stage.queue or self._default_limit()) - len(self._queue))
 
     def put(self, tickets: Iterable[Ticket]) -> None:
         """Lets tickets wait, and wakes as many workers as they need."""
@@ -106,6 +107,11 @@ class Station:
             failed=self._failed,
             busy_s=self._busy_s,
         )
+
+    def _default_limit(self) -> int:
+        """A batch for each worker and one more, and never less than what comes at once."""
+        coming = self._before.cap if self._before is not None else 1
+        return max(self.cap * (self.workers + 1), coming)
 
     def _batch_size(self, waiting: int) -> int:
         most = min(waiting, self.cap)

@@ -64,7 +64,7 @@ def more_devices(profile: Profile, plan: Plan) -> list[str]:
     assert plan.throughput is not None
     slowest = min(plan.stages, key=lambda stage: stage.capacity)
     cores = plan.cores / sum(s.core_seconds for s in plan.stages) if _cpu(plan) else math.inf
-    if cores < slowest.capacity:
+    if cores <= 1.001 * slowest.capacity:
         lines = [f"bound by the {plan.cores} cores that the stages share: {cores:.1f} a second"]
     else:
         lines = [f"bound by {slowest.name} on {slowest.device}: {slowest.capacity:.1f} a second"]

@@ -1,10 +1,10 @@
 """A discrete-event simulation of a plan: what it would do on a machine that need not be here.
 
 It follows the pipeline's rules: a free worker takes what waits, up to the cap; a queue holds a
-batch for each worker and one more; a worker that cannot hand on keeps its results and stands
-still. CPU batches share the cores: each slows down by its crowding as the other cores fill, and
-when their threads are more than the cores, all of them slow down in proportion. Times are those
-of the plan, without noise; arrivals are Poisson.
+batch for each worker and one more, or one of the stage before; a worker that cannot hand on keeps
+its results and stands still. CPU batches share the cores: each slows down by its crowding as the
+other cores fill, and when their threads are more than the cores, all of them slow down in
+proportion. Times are those of the plan, without noise; arrivals are Poisson.
 """
 
 from __future__ import annotations
@@ -93,12 +93,12 @@ class _Worker:
 
 
 class _Station:
-    def __init__(self, planned: PlannedStage, fixed: bool) -> None:
+    def __init__(self, planned: PlannedStage, coming: int, fixed: bool) -> None:
         self.planned = planned
         self.time = planned.measured
         self.fixed = fixed
         self.queue: deque[int] = deque()
-        self.limit = planned.cap * (planned.workers + 1)
+        self.limit = max(planned.cap * (planned.workers + 1), coming)
         self.workers = [_Worker() for _ in range(planned.workers)]
         self.idle = list(self.workers)
         self.blocked: deque[_Worker] = deque()
@@ -122,7 +122,11 @@ class _Run:
 
     def __init__(self, plan: Plan, rate: float | None, items: int, fixed: bool, seed: int) -> None:
         self._cores = plan.cores
-        self._stations = [_Station(stage, fixed) for stage in plan.stages]
+        before = (1, *(stage.cap for stage in plan.stages))
+        self._stations = [
+            _Station(stage, coming, fixed)
+            for stage, coming in zip(plan.stages, before, strict=False)
+        ]
         self._rate = rate
         self._random = random.Random(seed)
         self._now = 0.0
