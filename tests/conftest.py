@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from PIL import Image, ImageDraw
 from tiny import write_tiny_bundle
 
 import refine_itr
+from refine_itr.cli.app import main
 
 FLICKR8K = Path(
     os.environ.get(
@@ -45,3 +49,27 @@ def flickr8k() -> Path:
     if not (FLICKR8K / "val.jsonl").is_file():
         pytest.skip(f"Flickr8k is not at {FLICKR8K} (set REFINE_ITR_FLICKR8K)")
     return FLICKR8K
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """Runs the command line in this process."""
+
+    def run(*args: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["refine-itr", *map(str, args)])
+        code = 0
+        try:
+            main()
+        except SystemExit as exc:
+            code = exc.code if isinstance(exc.code, int) else 1
+        return Result(code, *capsys.readouterr())
+
+    return run

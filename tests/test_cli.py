@@ -7,33 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from tiny import write_tiny_bundle
 
-from refine_itr.cli.app import main
 from refine_itr.index import Index
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    def run(*args: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["refine-itr", *map(str, args)])
-        code = 0
-        try:
-            main()
-        except SystemExit as exc:
-            code = exc.code if isinstance(exc.code, int) else 1
-        return Result(code, *capsys.readouterr())
-
-    return run
 
 
 def test_index_then_search_both_ways(run, bundle: Path, photos: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -32,12 +32,16 @@ from refine_itr.assembly import (
 )
 from refine_itr.errors import InvalidInputError
 from refine_itr.index import search_worker
-from refine_itr.planning import Profile, StageOption, fit_batch_time
+from refine_itr.planning import BatchTime, Profile, StageOption, fit_batch_time
 from refine_itr.types import FloatArray
 
 _SIZES = (1, 2, 4, 8, 16)
 _SECONDS = 0.25  # for each size
 _LEAST_RUNS = 3
+# What a batch costs in a real pipeline beyond its work: waking threads, the interpreter's lock,
+# caches gone cold. 0.3 to 0.8 ms where it was measured (caps of 1 against caps of 16, two cores);
+# one run cannot tell it from a machine's noise.
+_HANDOVER_S = 0.0005
 _SAMPLES = 64  # pictures
 _K = 10
 
@@ -152,7 +156,10 @@ def search_candidates(gallery: FloatArray, cores: int) -> list[Candidate]:
 
 
 def measure(candidates: Sequence[Candidate], cores: int) -> Profile:
-    """Times all candidates at several batch sizes, then beside busy cores, and fits t + a b."""
+    """Times all candidates at several batch sizes, then beside busy cores, and fits t + a b.
+
+    t has what handing a batch over costs as well.
+    """
     seconds: list[dict[int, float]] = [{} for _ in candidates]
     for size in sorted({size for c in candidates for size in c.sizes or _SIZES}):
         able = [c for c in candidates if size in (c.sizes or _SIZES)]
@@ -160,10 +167,11 @@ def measure(candidates: Sequence[Candidate], cores: int) -> Profile:
             seconds[candidates.index(candidate)][size] = median
     stages: dict[str, tuple[StageOption, ...]] = {}
     for candidate, times in zip(candidates, seconds, strict=True):
+        fitted = fit_batch_time(list(times), list(times.values()))
         option = StageOption(
             candidate.device,
             candidate.threads,
-            fit_batch_time(list(times), list(times.values())),
+            BatchTime(fitted.setup_s + _HANDOVER_S, fitted.per_item_s),
             candidate.max_workers,
             candidate.sizes,
             _crowding(candidate),

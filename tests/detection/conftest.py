@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from acl_stand_in import SOC, AclStandIn, compile_om
+from acl_stand_in import AclStandIn
+from compiling import Install, compile_bundle
 
 from refine_itr.detection.ascend import runtime
-from refine_itr.exporting.ascend import AscendTarget, export_ascend
-
-Install = Callable[..., AclStandIn]
 
 
 @pytest.fixture
@@ -33,9 +31,3 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
 def compiled(bundle: Path, tmp_path: Path) -> Path:
     """The tiny bundle with a detector.om for batches of 1, 2 and 4."""
     return compile_bundle(bundle, tmp_path / "compiled")
-
-
-def compile_bundle(bundle: Path, out: Path, batch: str = "1,2,4", soc: str = SOC) -> Path:
-    export_ascend(bundle, out, AscendTarget.parse(soc, batch), force=False)
-    compile_om(out)
-    return out

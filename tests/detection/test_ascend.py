@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from acl_stand_in import AclStandIn
-from conftest import Install, compile_bundle
+from compiling import Install, compile_bundle
 
 import refine_itr
 from refine_itr.detection import OM, Device, open_detectors, probe

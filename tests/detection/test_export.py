@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from conftest import compile_bundle
+from compiling import compile_bundle
 
 from refine_itr.bundle import read_bundle
 from refine_itr.errors import DetectorError, DeviceError, InvalidInputError

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,10 +16,16 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 MISSING_TOOLS = 77  # exit code of a script that cannot run here
 
 
-def run_script(name: str) -> str:
+def run_script(name: str, **environment: str) -> str:
     if shutil.which("cmake") is None or shutil.which("g++") is None:
         pytest.skip("needs cmake and g++")
-    run = subprocess.run([SCRIPTS / name], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [SCRIPTS / name],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
     if run.returncode == MISSING_TOOLS:
         pytest.skip(run.stderr.strip())
     assert run.returncode == 0, run.stdout + run.stderr
@@ -34,6 +42,10 @@ def assert_all_ran(output: str, isas: list[str]) -> None:
 
 def test_address_and_undefined_behaviour_sanitizers() -> None:
     assert_all_ran(run_script("test-sanitizers"), _core.available_isas())
+
+
+def test_thread_sanitizer() -> None:
+    assert "3 passed" in run_script("test-threads", PYTHON=sys.executable)
 
 
 def test_neon_in_an_emulator() -> None:

@@ -14,7 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from refine_itr.bench.runs import Delays, run_arrivals, run_overlapped, run_sequential
+from refine_itr.bench.runs import (
+    Delays,
+    least_items,
+    run_arrivals,
+    run_overlapped,
+    run_sequential,
+)
 from refine_itr.pipeline import BatchRecord, Stage
 from refine_itr.planning import Plan
 
@@ -87,11 +93,11 @@ def measure(case: Case, *, count: int, rates: Sequence[float], arrivals: int) ->
 
     Args:
         case: What to measure.
-        count: Items of each throughput run.
+        count: Items of each throughput run; more if the pipeline holds many.
         rates: Arrivals a second.
         arrivals: Items of each run with arrivals.
     """
-    items = repeated(case.items, count)
+    items = repeated(case.items, max(count, least_items(case.stages)))
     alone: dict[str, float] = {}
     inputs: Sequence[Any] = items
     for stage in case.stages:

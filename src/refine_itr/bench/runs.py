@@ -107,8 +107,14 @@ def run_arrivals(
     return Delays.of(delays)
 
 
+def least_items(stages: Sequence[Stage]) -> int:
+    """Returns how many items a saturated run needs to be full for half of them."""
+    return 4 * _in_flight(stages)
+
+
 def _in_flight(stages: Sequence[Stage]) -> int:
-    return sum(2 * stage.cap * len(stage.workers) for stage in stages)
+    """What workers and queues hold at most."""
+    return sum(stage.cap * (2 * len(stage.workers) + 1) for stage in stages)
 
 
 def _steady_rate(finished: list[float], margin: int) -> float:
@@ -117,5 +123,8 @@ def _steady_rate(finished: list[float], margin: int) -> float:
             f"items: expected at least {4 * margin}, so that the pipeline is full for half of "
             f"them; got {len(finished)}"
         )
-    window = finished[margin:-margin]
-    return (len(window) - 1) / (window[-1] - window[0])
+    window = np.asarray(finished[margin:-margin])
+    # The slope of a line through all of them: chips that end together make steps, and where the
+    # window cuts a step must not matter.
+    slope, _ = np.polyfit(window - window[0], np.arange(len(window)), 1)
+    return float(slope)

@@ -21,7 +21,7 @@ from refine_itr.planning.profile import Profile, StageOption
 from refine_itr.planning.simulate import Simulation, simulate
 
 _CAPS = (1, 2, 4, 8, 16, 32)
-_ENOUGH = 1.03  # a larger batch that is not 3 % cheaper an item is not worth its delay
+_ENOUGH = 1.01  # a larger batch that is not 1 % cheaper an item is not worth its delay
 _HEADROOM = 0.8  # share of its capacity that a stage is planned for
 _FINALISTS = 8
 _ITEMS = 600  # simulated for each
