@@ -87,7 +87,9 @@ class Pretender:
         self._real: Any = None
         self._used, self._options = used, options
 
-    def __call__(self, path: object, options: object, providers: list[object]) -> Pretender:
+    def __call__(
+        self, path: object, options: object, providers: list[object], **settings: object
+    ) -> Pretender:
         self.asked = providers
         self._real = _InferenceSession(path, options, providers=["CPUExecutionProvider"])
         return self
@@ -119,6 +121,17 @@ def pretend(monkeypatch: pytest.MonkeyPatch, used: list[str], **options: str) ->
 def test_a_silent_fallback_is_noticed(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, [CPU])
     with pytest.raises(DeviceError, match=f"cuda:0: expected it to run on {CUDA}; .* uses {CPU}"):
+        refine_itr.load(bundle, device="cuda:0")
+
+
+def test_a_provider_that_fails_to_load(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, [CUDA, CPU])
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("libcudart.so:\n cannot open")
+
+    monkeypatch.setattr(session.ort, "InferenceSession", fail)
+    with pytest.raises(DeviceError, match=r"cuda:0: Are the .* libcudart\.so: cannot open"):
         refine_itr.load(bundle, device="cuda:0")
 
 

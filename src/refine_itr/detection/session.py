@@ -9,12 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from refine_itr.detection.backend import GraphShape
 from refine_itr.detection.device import Device
 from refine_itr.errors import DetectorError, DeviceError
 from refine_itr.types import FloatArray
+
+try:
+    import onnxruntime as ort
+except ImportError as exc:
+    raise DetectorError(
+        f"ONNX Runtime cannot be imported: {exc}. Several of its packages side by side, or one "
+        "that was built for NumPy 1 beside NumPy 2 (onnxruntime-cann), do this"
+    ) from exc
 
 _log = logging.getLogger("refine_itr")
 
@@ -26,6 +33,8 @@ _PROVIDERS = {
     "openvino": ("OpenVINOExecutionProvider", "device_type", "onnxruntime-openvino"),
     "cann": ("CANNExecutionProvider", "device_id", "onnxruntime-cann"),
 }
+
+_ADVICE = "Are the device's driver and libraries installed, and is there such a device?"
 
 _told: set[Device] = set()  # fallbacks that were warned of
 
@@ -126,14 +135,17 @@ def _open_on_device(path: Path, device: Device, threads: int) -> ort.InferenceSe
     missing = missing_provider(device.kind)
     if missing:
         raise DeviceError(f"{device}: {missing}")
-    with translated_errors(str(device), DeviceError):
+    try:
         session = _session(path, [(provider, {option: device.target}), _CPU], threads)
-    # ONNX Runtime goes on with the CPU, silently, when a provider's libraries do not load.
+    except Exception as exc:  # its exceptions share no base class of their own
+        reason = " ".join(str(exc).split())
+        raise DeviceError(f"{device}: {_ADVICE} ONNX Runtime says: {reason}") from exc
+    # Some providers whose libraries do not load raise, some are left out silently.
     used = session.get_providers()
     if provider not in used:
         raise DeviceError(
             f"{device}: expected it to run on {provider}; ONNX Runtime could not load that and "
-            f"uses {', '.join(used)}. Are the device's driver and libraries installed?"
+            f"uses {', '.join(used)}. {_ADVICE}"
         )
     got = session.get_provider_options()[provider].get(option, device.target)
     if got != device.target:
@@ -148,7 +160,8 @@ def _session(path: Path, providers: list[object], threads: int) -> ort.Inference
     # Threads that spin between runs would take the cores from the encoders.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    return ort.InferenceSession(path, options, providers=providers)
+    # Its own fallback to the CPU would print to stdout, and hide why the device failed.
+    return ort.InferenceSession(path, options, providers=providers, enable_fallback=0)
 
 
 def _check_graph(path: Path, session: ort.InferenceSession, shape: GraphShape) -> None:
