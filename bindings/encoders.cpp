@@ -17,14 +17,15 @@ namespace refine_itr::bindings {
 namespace {
 
 using Weight = std::shared_ptr<PackedMatrix>;
+using GruWeight = std::shared_ptr<PackedGates>;
 using Layers = std::vector<std::shared_ptr<GraphLayer>>;
 
 // pybind11 passes None as a null pointer.
-const PackedMatrix& given(const Weight& weight, const char* name) {
-  if (weight == nullptr) {
-    throw py::type_error(std::string(name) + ": expected PackedMatrix; got None");
-  }
-  return *weight;
+template <class Packed>
+const Packed& given(const std::shared_ptr<Packed>& weight, const char* name) {
+  if (weight != nullptr) return *weight;
+  const char* type = std::is_same_v<Packed, PackedMatrix> ? "PackedMatrix" : "PackedGates";
+  throw py::type_error(std::string(name) + ": expected " + type + "; got None");
 }
 
 std::shared_ptr<LightGcnLayer> make_light_gcn_layer(const py::object& sigma, const Weight& f,
@@ -65,7 +66,7 @@ void require_layers(const Layers& layers, std::int64_t d) {
 }
 
 void require_pooling(RegionPooling pooling, std::int64_t pool_top, const Weight& w_ih,
-                     const Weight& w_hh, std::int64_t d) {
+                     const GruWeight& w_hh, std::int64_t d) {
   if (pool_top < 1) {
     throw py::value_error("pool_top: expected 1 or more; got " + std::to_string(pool_top));
   }
@@ -73,7 +74,7 @@ void require_pooling(RegionPooling pooling, std::int64_t pool_top, const Weight&
     require_weight(given(w_ih, "w_ih"), "w_ih", 3 * d, d);
     require_weight(given(w_hh, "w_hh"), "w_hh", 3 * d, d);
   } else if (w_ih != nullptr || w_hh != nullptr) {
-    throw py::value_error("w_ih, w_hh: expected None without pooling 'gru'; got PackedMatrix");
+    throw py::value_error("w_ih, w_hh: expected None without pooling 'gru'; got weights");
   }
 }
 
@@ -85,7 +86,7 @@ std::vector<float> copy_optional(const py::object& object, const char* name, std
 std::unique_ptr<ImageEncoder> make_image_encoder(
     const Weight& fc, const Layers& layers, const std::string& norm_axis,
     bool normalize_projection, const std::string& pooling, std::int64_t pool_top,
-    const Weight& w_ih, const Weight& w_hh, const py::object& embedding_scale,
+    const Weight& w_ih, const GruWeight& w_hh, const py::object& embedding_scale,
     const py::object& embedding_shift) {
   const std::int64_t d = given(fc, "fc").n_out();
   ImageEncoderConfig config{};
@@ -127,10 +128,9 @@ void encode_images(const ImageEncoder& encoder, const py::object& regions, const
   encoder.encode(input.batch(), output.matrix(), *lease, threads);
 }
 
-std::unique_ptr<TextEncoder> make_text_encoder(const py::object& gate_table, const Weight& w_hh,
+std::unique_ptr<TextEncoder> make_text_encoder(const py::object& gate_table, const GruWeight& w_hh,
                                                const std::string& pooling) {
-  const std::int64_t d = given(w_hh, "w_hh").n_in();
-  require_weight(*w_hh, "w_hh", 3 * d, d);
+  const std::int64_t d = given(w_hh, "w_hh").dim();
   const auto table = read<float>(gate_table, "gate_table", {"V", 3 * d});
   return std::make_unique<TextEncoder>(table.matrix(), w_hh, sequence_pooling(pooling));
 }

@@ -4,16 +4,14 @@
 #include "lease.h"
 #include "names.h"
 #include "register.h"
-#include "weight_shape.h"
 
 namespace refine_itr::bindings {
 namespace {
 
-void run_gru(const py::object& gates, const py::object& offsets, const PackedMatrix& w_hh,
+void run_gru(const py::object& gates, const py::object& offsets, const PackedGates& w_hh,
              const py::object& out, SharedWorkspace& workspace, const std::string& pooling,
              int threads) {
-  const std::int64_t d = w_hh.n_in();
-  require_weight(w_hh, "w_hh", 3 * d, d);
+  const std::int64_t d = w_hh.dim();
   const auto input = read<float>(gates, "gates", {"total", 3 * d});
   const auto bounds = read<std::int64_t>(offsets, "offsets", {"n + 1"});
   require_offsets(bounds, input.dim(0));

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "encoders/image_encoder.h"
+#include "isa/table.h"
 #include "ops/gru.h"
 #include "ops/l2norm.h"
 
@@ -23,6 +24,17 @@ Value find_named(const char* option, const std::string& name,
   }
   throw pybind11::value_error(std::string(option) + ": expected one of " + accepted + "; got '" +
                               name + "'");
+}
+
+inline Precision precision_of(const std::string& name) {
+  return find_named<Precision>(
+      "precision", name,
+      {{"fp32", Precision::fp32}, {"bf16", Precision::bf16}, {"int8", Precision::int8}});
+}
+
+inline const char* name_of(Precision precision) {
+  constexpr const char* kNames[kPrecisions] = {"fp32", "bf16", "int8"};
+  return kNames[static_cast<int>(precision)];
 }
 
 inline SequencePooling sequence_pooling(const std::string& name) {

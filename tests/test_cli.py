@@ -50,6 +50,18 @@ def test_search_a_folder_and_a_file_of_sentences(  # type: ignore[no-untyped-def
     assert "[bold]red[/bold]" in run("search", texts, "--text", "red", "-m", bundle).out
 
 
+def test_search_a_narrow_copy(run, bundle: Path, photos: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    file = tmp_path / "my.itr"
+    run("index", file, photos, "-m", bundle)
+    command = ["search", file, "--text", "red", "-m", bundle, "--json", "--gallery-precision"]
+    plain = json.loads(run(*command, "fp32").out)
+    for precision in ("bf16", "int8"):
+        assert json.loads(run(*command, precision).out) == plain
+    refused = run(*command, "fp16")
+    assert refused.code == 2
+    assert "precision: expected one of fp32, bf16, int8; got 'fp16'" in refused.err
+
+
 def test_ctrl_c_keeps_what_was_embedded(  # type: ignore[no-untyped-def]
     run, bundle: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,52 +1,109 @@
 #include "packed_matrix.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 
 #include "isa/dispatch.h"
 
 namespace refine_itr {
 namespace {
 
-// Columns of a panel written in one sweep: whole cache lines are read, and the lines written stay
-// in the first-level cache.
-constexpr std::int64_t kSweep = 16;
+constexpr float kInt8Max = 127.0F;
 
-void pack_panel(ConstMatrix w, std::int64_t width, float* out) noexcept {
-  for (std::int64_t k0 = 0; k0 < w.cols; k0 += kSweep) {
-    const std::int64_t k1 = std::min(w.cols, k0 + kSweep);
-    for (std::int64_t r = 0; r < w.rows; ++r) {
-      const float* row = w.row(r);
-      for (std::int64_t k = k0; k < k1; ++k) out[k * width + r] = row[k];
-    }
-    for (std::int64_t k = k0; k < k1; ++k) {
-      std::fill(out + k * width + w.rows, out + (k + 1) * width, 0.0F);
-    }
+std::uint16_t to_bf16(float x) noexcept {
+  std::uint32_t bits;
+  std::memcpy(&bits, &x, sizeof(bits));
+  if (std::isnan(x)) return static_cast<std::uint16_t>((bits | 0x400000U) >> 16);
+  return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
+}
+
+// What one step of the quantised numbers stands for; NaN if a number is not finite.
+float int8_step(const float* x, std::int64_t n) noexcept {
+  float size = 0.0F;
+  float poison = 0.0F;
+  for (std::int64_t i = 0; i < n; ++i) {
+    size = std::max(size, std::fabs(x[i]));
+    poison += 0.0F * x[i];
   }
+  return size / kInt8Max + poison;
+}
+
+std::int8_t to_int8(float x, float step) noexcept {
+  if (!(step > 0.0F)) return 0;
+  return static_cast<std::int8_t>(std::lrint(std::clamp(x / step, -kInt8Max, kInt8Max)));
 }
 
 }  // namespace
 
-void pack_panels(ConstMatrix w, std::int64_t width, float* out) noexcept {
-  for (std::int64_t r = 0; r < w.rows; r += width) {
-    const std::int64_t rows = std::min(width, w.rows - r);
-    pack_panel({w.row(r), rows, w.cols, w.stride}, width, out + r * w.cols);
+template <class RowOf>
+PackedWeight::PackedWeight(ConstMatrix weight, const float* bias, Precision precision,
+                           std::int64_t panels, std::int64_t width, const RowOf& row_of)
+    : table_(&active_table()),
+      precision_(precision),
+      n_in_(weight.cols),
+      n_out_(weight.rows),
+      depth_(words_of(precision, weight.cols)),
+      width_(width) {
+  allocate(panels * width);
+  for (std::int64_t column = 0; column < panels * width; ++column) {
+    const std::int64_t row = row_of(column);
+    if (row < n_out_) pack_column(weight.row(row), bias == nullptr ? 0.0F : bias[row], column);
   }
 }
 
-PackedMatrix::PackedMatrix(ConstMatrix weight, const float* bias)
-    : table_(&active_table()), n_in_(weight.cols), n_out_(weight.rows) {
-  const std::int64_t width = table_->gemm_cols;
-  const std::int64_t packed = ceil_div(n_out_, width) * width * n_in_;
-  nbytes_ = static_cast<std::size_t>(packed + n_out_) * sizeof(float);
+void PackedWeight::allocate(std::int64_t columns) {
+  const bool quantised = precision_ == Precision::int8;
+  const std::int64_t numbers = columns * (depth_ + (quantised ? 3 : 1));
+  nbytes_ = static_cast<std::size_t>(numbers) * sizeof(std::uint32_t);
   memory_ = aligned_bytes(nbytes_);
-  data_ = reinterpret_cast<float*>(memory_.get());
-  bias_ = data_ + packed;
-  pack_panels(weight, width, data_);
-  if (bias != nullptr) {
-    std::copy(bias, bias + n_out_, bias_);
-  } else {
-    std::fill(bias_, bias_ + n_out_, 0.0F);
-  }
+  std::memset(memory_.get(), 0, nbytes_);
+  words_ = reinterpret_cast<std::uint32_t*>(memory_.get());
+  bias_ = reinterpret_cast<float*>(words_ + columns * depth_);
+  if (!quantised) return;
+  col_scale_ = bias_ + columns;
+  col_offset_ = reinterpret_cast<std::int32_t*>(col_scale_ + columns);
 }
+
+void PackedWeight::pack_column(const float* weight, float bias, std::int64_t column) {
+  const int group = kGroup[static_cast<int>(precision_)];
+  std::uint32_t* first = words_ + column / width_ * width_ * depth_ + column % width_;
+  bias_[column] = bias;
+  const float step = precision_ == Precision::int8 ? int8_step(weight, n_in_) : 0.0F;
+  std::int32_t sum = 0;
+  for (std::int64_t k = 0; k < n_in_; ++k) {
+    auto* word = reinterpret_cast<std::byte*>(first + k / group * width_);
+    switch (precision_) {
+      case Precision::fp32: std::memcpy(word, weight + k, sizeof(float)); break;
+      case Precision::bf16: {
+        const std::uint16_t half = to_bf16(weight[k]);
+        std::memcpy(word + k % group * 2, &half, sizeof(half));
+        break;
+      }
+      case Precision::int8: {
+        const std::int8_t quantised = to_int8(weight[k], step);
+        std::memcpy(word + k % group, &quantised, sizeof(quantised));
+        sum += quantised;
+        break;
+      }
+    }
+  }
+  if (precision_ != Precision::int8) return;
+  col_scale_[column] = step;
+  col_offset_[column] = table_->int8_offset * sum;
+}
+
+PackedMatrix::PackedMatrix(ConstMatrix weight, const float* bias, Precision precision)
+    : PackedWeight(weight, bias, precision, ceil_div(weight.rows, active_table().gemm_cols),
+                   active_table().gemm_cols, [](std::int64_t column) { return column; }) {}
+
+PackedGates::PackedGates(ConstMatrix weight, const float* bias, Precision precision)
+    : PackedWeight(weight, bias, precision, ceil_div(weight.cols, active_table().width),
+                   3 * active_table().width,
+                   [dim = weight.cols, width = active_table().width](std::int64_t column) {
+                     const std::int64_t unit = column / (3 * width) * width + column % width;
+                     const std::int64_t gate = column / width % 3;
+                     return unit < dim ? gate * dim + unit : 3 * dim;
+                   }) {}
 
 }  // namespace refine_itr

@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 _FloatArray: TypeAlias = NDArray[np.float32]
+_Uint8Array: TypeAlias = NDArray[np.uint8]
 _Int32Array: TypeAlias = NDArray[np.int32]
 _Int64Array: TypeAlias = NDArray[np.int64]
+_Precision: TypeAlias = Literal["fp32", "bf16", "int8"]
 
 def isa() -> str:
-    """The instruction set in use: "scalar", "avx2", "avx512" or "neon".
+    """The instruction set in use, such as "avx2", "avx512vnni" or "neondot".
 
     The best available, unless the environment variable REFINE_ITR_ISA named one at first use.
 
@@ -49,13 +51,48 @@ class PackedMatrix:
     Args:
         weight: (n_out, n_in), as torch.nn.Linear has it; copied.
         bias: (n_out,), or None for zeros; copied.
+        precision: of the product: "bf16" rounds the weights to bfloat16, "int8" to 8 bits with a
+            scale for each output, and the other side likewise with a scale for each row (bf16 may
+            leave it as it is). Sums and results are float32.
     """
 
-    def __init__(self, weight: _FloatArray, bias: _FloatArray | None = None) -> None: ...
+    def __init__(
+        self,
+        weight: _FloatArray,
+        bias: _FloatArray | None = None,
+        precision: _Precision = "fp32",
+    ) -> None: ...
     @property
     def n_in(self) -> int: ...
     @property
     def n_out(self) -> int: ...
+    @property
+    def precision(self) -> _Precision: ...
+    @property
+    def nbytes(self) -> int: ...
+
+@final
+class PackedGates:
+    """The hidden-to-hidden weights of a GRU, laid out once for the instruction set in use.
+
+    Args:
+        weight: (3D, D), gates r, z, n, as torch.nn.GRU has it; copied.
+        bias: (3D,), or None for zeros; copied.
+        precision: as PackedMatrix.
+    """
+
+    def __init__(
+        self,
+        weight: _FloatArray,
+        bias: _FloatArray | None = None,
+        precision: _Precision = "fp32",
+    ) -> None: ...
+    @property
+    def n_in(self) -> int: ...
+    @property
+    def n_out(self) -> int: ...
+    @property
+    def precision(self) -> _Precision: ...
     @property
     def nbytes(self) -> int: ...
 
@@ -74,6 +111,7 @@ def linear(
     x: _FloatArray,
     weight: PackedMatrix,
     out: _FloatArray,
+    workspace: Workspace,
     *,
     residual: _FloatArray | None = None,
     threads: int = 0,
@@ -84,6 +122,7 @@ def linear(
         x: (m, n_in).
         weight: n_in -> n_out.
         out: (m, n_out).
+        workspace: memory to use.
         residual: (m, n_out); may be `out` itself.
         threads: 0 for all.
     """
@@ -207,7 +246,7 @@ def vsrn_gcn_folded(
 def gru(
     gates: _FloatArray,
     offsets: _Int64Array,
-    w_hh: PackedMatrix,
+    w_hh: PackedGates,
     out: _FloatArray,
     workspace: Workspace,
     *,
@@ -233,11 +272,13 @@ def top_k(
     ids: _Int64Array,
     workspace: Workspace,
     *,
+    allowed: _Uint8Array | None = None,
     threads: int = 0,
 ) -> None:
     """The k best of the gallery by inner product, best first.
 
-    Equal scores come by lower id, NaN after all numbers.
+    Equal scores come by lower id, NaN after all numbers. The score of a row depends neither on
+    the other queries and rows nor on the number of threads.
 
     Args:
         queries: (q, D).
@@ -245,8 +286,81 @@ def top_k(
         scores: written, (q, k) with k <= n.
         ids: written, int64 (q, k): rows of the gallery.
         workspace: memory to use.
+        allowed: uint8 (ceil(n / 8),): bit i % 8 of byte i // 8 says whether row i may be found, as
+            numpy.packbits(mask, bitorder="little") makes it; None allows all. Where fewer than k
+            rows are allowed, the rest has the id -1 and the score -inf: the shape of the result
+            does not depend on the filter, and -1 is no row.
         threads: 0 for all.
     """
+
+@final
+class NarrowGallery:
+    """A gallery in a half or a quarter of the memory, for the same result as `top_k`.
+
+    Each row is kept as bfloat16, or as 8-bit integers with a scale, together with how much that
+    took from it. A search reads these and scores in float32 only rows which by that bound can be
+    among the best: ids and scores are those of `top_k`, bit for bit. (Cauchy-Schwarz; the bound is
+    derived in src/cpp/ops/narrow_top_k.h.)
+
+    Searches may go on in several threads; a change waits until they are done.
+
+    Args:
+        gallery: (n, D), D <= 65536; not kept.
+        precision: "bf16" or "int8".
+    """
+
+    def __init__(self, gallery: _FloatArray, precision: Literal["bf16", "int8"]) -> None: ...
+    def __len__(self) -> int: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, with the room to grow."""
+
+    @property
+    def precision(self) -> Literal["bf16", "int8"]: ...
+    def append(self, rows: _FloatArray) -> None:
+        """Adds rows; those that are there stay as they are.
+
+        Args:
+            rows: (m, D).
+        """
+
+    def replace(self, index: int, row: _FloatArray) -> None:
+        """Quantises one row anew.
+
+        Args:
+            index: 0 .. n - 1.
+            row: (D,).
+
+        Raises:
+            IndexError: There is no such row.
+        """
+
+    def top_k(
+        self,
+        queries: _FloatArray,
+        gallery: _FloatArray,
+        scores: _FloatArray,
+        ids: _Int64Array,
+        workspace: Workspace,
+        *,
+        allowed: _Uint8Array | None = None,
+        threads: int = 0,
+    ) -> None:
+        """As the function `top_k`.
+
+        Args:
+            queries: (q, D).
+            gallery: (m, D), m <= n: the first m rows that this was made of, or all; few are read.
+            scores: written, (q, k) with k <= m.
+            ids: written, int64 (q, k).
+            workspace: memory to use.
+            allowed: uint8 (ceil(m / 8),) or None.
+            threads: 0 for all.
+        """
 
 def select_regions(
     boxes: _FloatArray,
@@ -343,7 +457,7 @@ class ImageEncoder:
         pooling: Literal["gru", "mean", "max-of-top"],
         pool_top: int = 1,
         w_ih: PackedMatrix | None = None,
-        w_hh: PackedMatrix | None = None,
+        w_hh: PackedGates | None = None,
         embedding_scale: _FloatArray | None = None,
         embedding_shift: _FloatArray | None = None,
     ) -> None: ...
@@ -374,7 +488,7 @@ class TextEncoder:
     """
 
     def __init__(
-        self, gate_table: _FloatArray, w_hh: PackedMatrix, pooling: Literal["last", "mean"]
+        self, gate_table: _FloatArray, w_hh: PackedGates, pooling: Literal["last", "mean"]
     ) -> None: ...
     @property
     def vocabulary(self) -> int: ...
@@ -401,3 +515,9 @@ class TextEncoder:
         Raises:
             ValueError: also for a token outside 0 .. V-1, before anything is written.
         """
+
+def peak_gops(precision: _Precision, threads: int = 0) -> float:
+    """10^9 operations a second (two a multiply-add) that the instruction set in use can do."""
+
+def read_gbps(nbytes: int, threads: int = 0) -> float:
+    """10^9 bytes a second at which `nbytes` (1024 or more) of memory are read."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias, Union
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, Union, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
+Precision: TypeAlias = Literal["fp32", "bf16", "int8"]
+"""Of the products with weights; all else is float32."""
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 PictureSource: TypeAlias = Union[Path, bytes, "Image.Image", npt.NDArray[np.uint8]]
 """A picture as a caller has it: a file, an encoded file's bytes, a PIL image, or uint8 pixels
 (H, W), (H, W, 3) or (H, W, 4). Never a ``str``: a ``str`` is always a sentence."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -16,6 +18,10 @@ sizes = st.sampled_from(SIZES)
 positive_sizes = st.sampled_from([n for n in SIZES if n])
 seeds = st.integers(0, 2**32 - 1)
 thread_counts = st.sampled_from([0, 1, 2, 3])
+
+Precision = Literal["fp32", "bf16", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
+precisions = st.sampled_from(PRECISIONS)
 
 
 def unaligned(array: F32) -> F32:

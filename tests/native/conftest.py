@@ -11,7 +11,10 @@ from hypothesis import HealthCheck, settings
 from refine_itr import _core
 
 # All that exist, so that one which does not run here is reported as skipped.
-ISAS = ("scalar", "avx2", "avx512", "neon")
+ISAS = (
+    *("scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16"),
+    *("neon", "neondot", "neonbf16"),
+)
 
 settings.register_profile(
     "kernels",

@@ -10,7 +10,7 @@ import pytest
 
 from refine_itr import _core
 
-B, K, D, C, V = 2, 3, 4, 6, 10
+B, K, D, C, V, N = 2, 3, 4, 6, 10, 100
 Arguments = dict[str, Any]
 
 
@@ -26,6 +26,10 @@ def packed(n_out: int = D, n_in: int = D) -> _core.PackedMatrix:
     return _core.PackedMatrix(f32(n_out, n_in))
 
 
+def gates() -> _core.PackedGates:
+    return _core.PackedGates(f32(3 * D, D))
+
+
 def image_encoder(**changes: Any) -> _core.ImageEncoder:
     layer = _core.LightGcnLayer(f32(K, K), packed(), f32(D))
     return _core.ImageEncoder(
@@ -35,7 +39,7 @@ def image_encoder(**changes: Any) -> _core.ImageEncoder:
 
 
 def text_encoder(**changes: Any) -> _core.TextEncoder:
-    arguments = {"gate_table": f32(V, 3 * D), "w_hh": packed(3 * D), "pooling": "last"}
+    arguments = {"gate_table": f32(V, 3 * D), "w_hh": gates(), "pooling": "last"}
     return _core.TextEncoder(**arguments | changes)
 
 
@@ -47,15 +51,28 @@ def folded_arguments() -> Arguments:
     return {"f": packed(), "f_bias": f32(D)}
 
 
+def search_arguments() -> Arguments:
+    return {
+        "queries": f32(2, D),
+        "gallery": f32(N, D),
+        "scores": f32(2, 3),
+        "ids": np.zeros((2, 3), np.int64),
+        "workspace": _core.Workspace(),
+        "allowed": np.full(-(-N // 8), 0xFF, np.uint8),
+    }
+
+
 # For each function, arguments that it accepts.
 CALLS: dict[str, tuple[Callable[..., Any], Callable[[], Arguments]]] = {
     "pack": (_core.PackedMatrix, lambda: {"weight": f32(3, 4), "bias": f32(3)}),
+    "pack_gates": (_core.PackedGates, lambda: {"weight": f32(3 * D, D), "bias": f32(3 * D)}),
     "linear": (
         _core.linear,
         lambda: {
             "x": f32(B, D),
             "weight": packed(7),
             "out": f32(B, 7),
+            "workspace": _core.Workspace(),
             "residual": f32(B, 7),
         },
     ),
@@ -91,20 +108,27 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], Arguments]]] = {
         lambda: {
             "gates": f32(5, 3 * D),
             "offsets": i64(0, 2, 2, 5),
-            "w_hh": packed(3 * D),
+            "w_hh": gates(),
             "out": f32(3, D),
             "workspace": _core.Workspace(),
         },
     ),
-    "top_k": (
-        _core.top_k,
-        lambda: {
-            "queries": f32(2, D),
-            "gallery": f32(7, D),
-            "scores": f32(2, 3),
-            "ids": np.zeros((2, 3), np.int64),
-            "workspace": _core.Workspace(),
-        },
+    "top_k": (_core.top_k, search_arguments),
+    "narrow_gallery": (
+        _core.NarrowGallery,
+        lambda: {"gallery": f32(3, D), "precision": "bf16"},
+    ),
+    "narrow_append": (
+        lambda **arguments: _core.NarrowGallery(f32(1, D), "int8").append(**arguments),
+        lambda: {"rows": f32(3, D)},
+    ),
+    "narrow_replace": (
+        lambda **arguments: _core.NarrowGallery(f32(1, D), "int8").replace(0, **arguments),
+        lambda: {"row": f32(D)},
+    ),
+    "narrow_top_k": (
+        lambda **arguments: _core.NarrowGallery(f32(N, D), "int8").top_k(**arguments),
+        search_arguments,
     ),
     "select_regions": (
         _core.select_regions,
@@ -173,10 +197,15 @@ SPOILED: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
 }
 OPTIONAL = {
     ("pack", "bias"),
+    ("pack_gates", "bias"),
     ("linear", "residual"),
     ("image_encoder", "embedding_scale"),
     ("image_encoder", "embedding_shift"),
+    ("top_k", "allowed"),
+    ("narrow_top_k", "allowed"),
 }
+# What a byte cannot have.
+NOT_OF_BYTES = ("byte order", "misaligned")
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -191,7 +220,8 @@ def test_good_arguments_are_accepted(call: str) -> None:
         (call, name, fault)
         for call, name in ARRAYS
         for fault in SPOILED
-        if fault != "None" or (call, name) not in OPTIONAL
+        if (fault != "None" or (call, name) not in OPTIONAL)
+        and (fault not in NOT_OF_BYTES or name != "allowed")
     ],
 )
 def test_a_wrong_array_is_refused(call: str, name: str, fault: str) -> None:
@@ -228,6 +258,10 @@ FREE = {
     ("gru", "gates"): (),
     ("top_k", "queries"): (0, 1),
     ("top_k", "gallery"): (0,),
+    ("narrow_gallery", "gallery"): (0, 1),
+    ("narrow_append", "rows"): (0,),
+    ("narrow_top_k", "queries"): (0, 1),
+    ("narrow_top_k", "gallery"): (0,),
     ("select_regions", "boxes"): (0,),
     ("select_regions", "class_scores"): (1,),
     ("text_encoder", "gate_table"): (0,),
@@ -242,7 +276,12 @@ FIXED = [
     if axis not in FREE.get((call, name), ())
     and name not in ("offsets", "tokens")
     and not (name == "regions" and call != "encode_images")
-    and (call, name, axis) not in {("top_k", "scores", 1), ("gru", "gates", 0)}
+    and (call, name, axis)
+    not in {
+        ("top_k", "scores", 1),
+        ("narrow_top_k", "scores", 1),
+        ("gru", "gates", 0),
+    }
 ]
 
 
@@ -260,13 +299,13 @@ def test_a_wrong_size_is_refused(call: str, name: str, axis: int, change: int) -
 
 def test_the_message_says_expected_and_actual() -> None:
     with pytest.raises(ValueError, match="out") as caught:
-        _core.linear(f32(4, D), packed(5), f32(4, 6)[:, ::2])
+        _core.linear(f32(4, D), packed(5), f32(4, 6)[:, ::2], _core.Workspace())
     assert str(caught.value) == (
         "out: expected float32 (4, 5), C-contiguous, writeable; "
         "got float32 (4, 3), not C-contiguous"
     )
     with pytest.raises(TypeError, match="x") as error:
-        _core.linear(np.ones((4, 64)), packed(5), f32(4, 5))  # type: ignore[arg-type]
+        _core.linear(np.ones((4, 64)), packed(5), f32(4, 5), _core.Workspace())  # type: ignore[arg-type]
     assert str(error.value) == "x: expected float32 (m, 4), C-contiguous; got float64 (4, 64)"
 
 
@@ -297,16 +336,16 @@ def test_an_output_over_an_input_is_refused(call: str, out: str, other: str) -> 
 
 def test_an_empty_output_overlaps_nothing() -> None:
     x = f32(4, D)
-    _core.linear(x[2:2], packed(), x[2:2])
+    _core.linear(x[2:2], packed(), x[2:2], _core.Workspace())
 
 
 @pytest.mark.parametrize(
     "offsets", [i64(), i64(0), i64(0, 4), i64(0, 6), i64(1, 5), i64(0, 3, 2, 5), i64(0, -1, 5)]
 )
 def test_bad_offsets_are_refused(offsets: np.ndarray[Any, np.dtype[np.int64]]) -> None:
-    gates, out = f32(5, 3 * D), f32(max(len(offsets) - 1, 0), D)
+    inputs, out = f32(5, 3 * D), f32(max(len(offsets) - 1, 0), D)
     with pytest.raises(ValueError, match=r"^offsets: expected .* from 0 to 5"):
-        _core.gru(gates, offsets, packed(3 * D), out, _core.Workspace())
+        _core.gru(inputs, offsets, gates(), out, _core.Workspace())
 
 
 @pytest.mark.parametrize("token", [-1, V, 2**31 - 1, -(2**31)])
@@ -349,11 +388,25 @@ def test_weights_of_a_wrong_size_are_refused(call: str, name: str, shape: tuple[
         ({"pooling": "max"}, ValueError, "pooling: expected one of gru, mean, max-of-top"),
         ({"pool_top": 0}, ValueError, "pool_top: expected 1 or more; got 0"),
         ({"pooling": "gru"}, TypeError, "w_ih: expected PackedMatrix; got None"),
-        ({"w_hh": packed()}, ValueError, "w_ih, w_hh: expected None without pooling 'gru'"),
         (
-            {"pooling": "gru", "w_ih": packed(), "w_hh": packed()},
+            {"pooling": "gru", "w_ih": packed(3 * D)},
+            TypeError,
+            "w_hh: expected PackedGates; got None",
+        ),
+        (
+            {
+                "pooling": "gru",
+                "w_ih": packed(3 * D),
+                "w_hh": _core.PackedGates(f32(3 * D + 3, D + 1)),
+            },
             ValueError,
-            r"w_ih: expected PackedMatrix \(12, 4\); got \(4, 4\)",
+            r"w_hh: expected weights \(12, 4\); got \(15, 5\)",
+        ),
+        ({"w_hh": gates()}, ValueError, "w_ih, w_hh: expected None without pooling 'gru'"),
+        (
+            {"pooling": "gru", "w_ih": packed(), "w_hh": gates()},
+            ValueError,
+            r"w_ih: expected weights \(12, 4\); got \(4, 4\)",
         ),
         (
             {"norm_axis": "none", "normalize_projection": True},
@@ -381,6 +434,8 @@ def test_words_that_name_no_option_are_refused() -> None:
         _core.l2norm(f32(1, 1, 1), "row", f32(1, 1, 1))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="pooling: expected one of last, mean; got 'max'"):
         text_encoder(pooling="max")
+    with pytest.raises(ValueError, match="precision: expected one of fp32, bf16, int8; got 'fp8'"):
+        _core.PackedMatrix(f32(1, 1), None, "fp8")  # type: ignore[arg-type]
 
 
 def test_too_few_regions_are_refused() -> None:

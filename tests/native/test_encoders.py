@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from refine_itr import _core
 
 from . import reference
-from .arrays import F32, F64, empty, normal, positive_sizes, seeds, thread_counts
+from .arrays import F32, F64, Precision, empty, normal, positive_sizes, seeds, thread_counts
 from .test_graph import LightLayer, VsrnLayer, named, pack_projection
 from .tolerances import assert_close
 
@@ -22,11 +22,11 @@ POOLINGS: tuple[Pooling, ...] = ("gru", "mean", "max-of-top")
 NORM_AXES: tuple[NormAxis, ...] = ("region", "feature", "none")
 
 
-def graph_layer(layer: Layer) -> _core.GraphLayer:
+def graph_layer(layer: Layer, precision: Precision) -> _core.GraphLayer:
     if isinstance(layer, LightLayer):
-        f, f_bias = pack_projection(named(g=layer.g, r=layer.r))
+        f, f_bias = pack_projection(named(g=layer.g, r=layer.r), precision)
         return _core.LightGcnLayer(layer.sigma, f, f_bias)
-    return _core.VsrnGcnLayer(*layer.folded())
+    return _core.VsrnGcnLayer(*layer.folded(precision))
 
 
 class ImageModel:
@@ -57,23 +57,23 @@ class ImageModel:
         self.scale = np.abs(normal(rng, d)) + np.float32(0.5) if batch_norm else None
         self.shift = normal(rng, d, scale=0.1) if batch_norm else None
 
-    def native(self) -> _core.ImageEncoder:
+    def native(self, precision: Precision = "fp32") -> _core.ImageEncoder:
         gru = self.pooling == "gru"
         return _core.ImageEncoder(
-            _core.PackedMatrix(*self.fc),
-            [graph_layer(layer) for layer in self.layers],
+            _core.PackedMatrix(*self.fc, precision),
+            [graph_layer(layer, precision) for layer in self.layers],
             norm_axis=self.norm_axis,
             normalize_projection=self.normalize_projection,
             pooling=self.pooling,
             pool_top=self.pool_top,
-            w_ih=_core.PackedMatrix(*self.w_ih) if gru else None,
-            w_hh=_core.PackedMatrix(*self.w_hh) if gru else None,
+            w_ih=_core.PackedMatrix(*self.w_ih, precision) if gru else None,
+            w_hh=_core.PackedGates(*self.w_hh, precision) if gru else None,
             embedding_scale=self.scale,
             embedding_shift=self.shift,
         )
 
-    def encode(self, regions: F32, threads: int = 0) -> F32:
-        encoder = self.native()
+    def encode(self, regions: F32, threads: int = 0, precision: Precision = "fp32") -> F32:
+        encoder = self.native(precision)
         out = empty(len(regions), encoder.dim)
         encoder.encode(regions, out, _core.Workspace(), threads=threads)
         return out
@@ -160,8 +160,23 @@ def test_image_encoder_at_the_model_s_size(
     assert_close(model.encode(regions, threads), model.expected(regions), "encoder", 1.0)
 
 
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize(("precision", "least"), [("bf16", 0.9999), ("int8", 0.995)])
+@pytest.mark.parametrize("make_layer", [LightLayer, VsrnLayer])
+def test_a_narrow_image_encoder_points_the_same_way(
+    isa: str, pooling: Pooling, precision: Precision, least: float, make_layer: type[Layer]
+) -> None:
+    model = ImageModel(3, 36, 256, 256, [make_layer] * 4, pooling, "feature", pool_top=3)
+    for layer in model.layers:
+        if isinstance(layer, LightLayer):
+            layer.sigma *= np.float32(0.1)
+    regions = normal(np.random.default_rng(4), 5, 36, 256, scale=256**-0.5)
+    cosines = (model.encode(regions, precision=precision) * model.expected(regions)).sum(axis=1)
+    assert cosines.min() > least
+
+
 def test_a_large_batch_takes_bounded_memory(isa: str) -> None:
-    # More than one chunk: an image takes 36 x 64 x 6 numbers here, all of them 79 MiB.
+    # More than one chunk: an image takes 36 x (64 x 6 + 272) numbers here, all of them 135 MiB.
     model = ImageModel(5, 36, 16, 64, [LightLayer], "gru", "feature")
     encoder, workspace = model.native(), _core.Workspace()
     regions = normal(np.random.default_rng(6), 1500, 36, 16)
@@ -212,7 +227,7 @@ def test_text_encoder(
     w_hh, b_hh = normal(rng, 3 * d, d, scale=d**-0.5), normal(rng, 3 * d)
     table = reference.linear(embedding, w_ih, b_ih)
     encoder = _core.TextEncoder(
-        np.ascontiguousarray(table, np.float32), _core.PackedMatrix(w_hh, b_hh), pooling
+        np.ascontiguousarray(table, np.float32), _core.PackedGates(w_hh, b_hh), pooling
     )
     assert (encoder.vocabulary, encoder.dim) == (20, d)
     tokens = [token for words in sentences for token in words]
@@ -230,7 +245,7 @@ def test_text_encoder_is_torch_s_gru(isa: str) -> None:
         table = embedding.weight @ layer.weight_ih_l0.T + layer.bias_ih_l0
         _, last = layer(embedding(torch.tensor([[3, 1, 4, 1, 5, 9]])))
         expected = torch.nn.functional.normalize(last[0], dim=1).numpy()
-        packed = _core.PackedMatrix(layer.weight_hh_l0.numpy(), layer.bias_hh_l0.numpy())
+        packed = _core.PackedGates(layer.weight_hh_l0.numpy(), layer.bias_hh_l0.numpy())
     encoder = _core.TextEncoder(table.detach().numpy(), packed, "last")
     actual = encode_texts(encoder, [[3, 1, 4, 1, 5, 9]])
     np.testing.assert_allclose(actual, expected, atol=1e-5)

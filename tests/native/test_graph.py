@@ -9,7 +9,7 @@ from refine_itr import _core
 from refine_itr.encoding import folding
 
 from . import reference
-from .arrays import F32, F64, empty, normal, positive_sizes, seeds, sizes, thread_counts
+from .arrays import F32, F64, Precision, empty, normal, positive_sizes, seeds, sizes, thread_counts
 from .tolerances import assert_close, assert_norm_close
 
 Linear = tuple[F32, F32]
@@ -38,9 +38,11 @@ def named(**linears: Linear) -> dict[str, F32]:
     }
 
 
-def pack_projection(weights: dict[str, F32]) -> tuple[_core.PackedMatrix, F32]:
+def pack_projection(
+    weights: dict[str, F32], precision: Precision = "fp32"
+) -> tuple[_core.PackedMatrix, F32]:
     folded = folding.fold_projection(weights, "l", batch_norm=False)
-    return _core.PackedMatrix(folded.weight, folded.bias), folded.row_bias
+    return _core.PackedMatrix(folded.weight, folded.bias, precision), folded.row_bias
 
 
 class LightLayer:
@@ -95,14 +97,15 @@ class VsrnLayer:
         return out
 
     def folded(
-        self,
+        self, precision: Precision = "fp32"
     ) -> tuple[_core.PackedMatrix, F32, F32, float, float, _core.PackedMatrix, F32]:
         """The arguments m, u, w, c, scale, f and f_bias of the folded layer."""
         theta, phi, g, r = self.linears
         weights = named(theta=theta, phi=phi, g=g, r=r)
         relation = folding.fold_affinity(weights, "l")
-        m = _core.PackedMatrix(np.ascontiguousarray(relation.m.T))
-        return m, relation.u, relation.w, relation.c, self.scale, *pack_projection(weights)
+        m = _core.PackedMatrix(np.ascontiguousarray(relation.m.T), None, precision)
+        projection = pack_projection(weights, precision)
+        return m, relation.u, relation.w, relation.c, self.scale, *projection
 
     def expected(self, regions: F32 | F64) -> F64:
         return reference.vsrn_gcn(regions, *self.linears, self.scale)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from refine_itr import _core
 
 from . import reference
-from .arrays import F32, empty, normal, positive_sizes, seeds, thread_counts
+from .arrays import F32, PRECISIONS, Precision, empty, normal, positive_sizes, seeds, thread_counts
 from .tolerances import assert_close, assert_norm_close
 
 Pooling = Literal["last", "mean"]
@@ -18,11 +18,17 @@ POOLINGS: tuple[Pooling, ...] = ("last", "mean")
 
 
 def run(
-    gates: F32, lengths: list[int], w_hh: F32, b_hh: F32, pooling: Pooling, threads: int = 0
+    gates: F32,
+    lengths: list[int],
+    w_hh: F32,
+    b_hh: F32,
+    pooling: Pooling,
+    threads: int = 0,
+    precision: Precision = "fp32",
 ) -> F32:
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
     out = empty(len(lengths), w_hh.shape[1])
-    packed = _core.PackedMatrix(w_hh, b_hh)
+    packed = _core.PackedGates(w_hh, b_hh, precision)
     _core.gru(gates, offsets, packed, out, _core.Workspace(), pooling=pooling, threads=threads)
     return out
 
@@ -52,13 +58,53 @@ def test_gru(
 )
 def test_at_the_model_s_size(isa: str, pooling: Pooling, count: int, threads: int) -> None:
     rng = np.random.default_rng(count)
-    # 12 sequences share a team of threads, 130 are groups with a thread each.
     d = 512 if count < 100 else 200
     lengths = rng.integers(0, 9, count).tolist()
     gates = normal(rng, sum(lengths), 3 * d)
     w_hh, b_hh = normal(rng, 3 * d, d, scale=d**-0.5), normal(rng, 3 * d, scale=0.1)
     expected = reference.gru(gates, lengths, w_hh, b_hh, pooling)
     assert_norm_close(run(gates, lengths, w_hh, b_hh, pooling, threads), expected, "gru")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+@given(
+    lengths=st.lists(st.sampled_from([0, 1, 2, 3, 7, 12]), max_size=40),
+    d=positive_sizes,
+    seed=seeds,
+    threads=thread_counts,
+)
+def test_narrow_weights(
+    isa: str, precision: Precision, lengths: list[int], d: int, seed: int, threads: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    gates = normal(rng, sum(lengths), 3 * d)
+    w_hh = normal(rng, 3 * d, d, scale=0.5 * d**-0.5)
+    b_hh = normal(rng, 3 * d, scale=0.1)
+    actual = run(gates, lengths, w_hh, b_hh, "last", threads, precision)
+    expected = reference.gru(gates, lengths, w_hh, b_hh, "last")
+    assert_close(actual, expected, f"gru-{precision}", 1.0)
+
+
+def test_many_groups_of_sequences(isa: str) -> None:
+    # The states of a group are 512 KiB: 600 sequences of D = 400 are two.
+    rng = np.random.default_rng(8)
+    lengths = rng.integers(0, 4, 600).tolist()
+    gates = normal(rng, sum(lengths), 1200)
+    w_hh, b_hh = normal(rng, 1200, 400, scale=0.05), normal(rng, 1200, scale=0.1)
+    expected = reference.gru(gates, lengths, w_hh, b_hh, "last")
+    assert_norm_close(run(gates, lengths, w_hh, b_hh, "last"), expected, "gru")
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_number_of_threads_changes_nothing(isa: str, precision: Precision) -> None:
+    rng = np.random.default_rng(9)
+    gates, lengths = normal(rng, 60, 600), [20, 15, 25]
+    w_hh, b_hh = normal(rng, 600, 200, scale=0.07), normal(rng, 600, scale=0.1)
+    alone = run(gates, lengths, w_hh, b_hh, "last", 1, precision)
+    for threads in (2, 3, 4):
+        np.testing.assert_array_equal(
+            run(gates, lengths, w_hh, b_hh, "last", threads, precision), alone
+        )
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

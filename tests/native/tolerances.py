@@ -11,11 +11,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Precision
+
 EPS: Final = 2.0**-24  # half a unit in the last place of 1.0
 
 TOLERANCES: Final = {
-    # Sums of up to 256 products in a row (one pass of the micro-kernel), passes added one by one:
-    # at most about 260 EPS = 1.6e-5, and rounding errors partly cancel.
+    # Sums of some hundreds of products in a row: at most about 500 EPS = 3e-5 for 500 of them, and
+    # rounding errors mostly cancel.
     "linear": 1e-5,
     # One sum of squares, a square root, a division.
     "l2norm": 1e-6,
@@ -27,6 +29,11 @@ TOLERANCES: Final = {
     "score": 1e-5,
     # Pooling adds at most K numbers.
     "pooling": 1e-6,
+    # The hidden product is off by 2^-7 of its magnitude at most, which is below one here; gates have
+    # slopes of at most one, and errors of a step are damped by the next.
+    "gru-bf16": 0.02,
+    # Likewise with steps of 1/127 of the largest number in both factors.
+    "gru-int8": 0.06,
     # A unit vector after up to four layers, a GRU over 36 regions and three norms.
     "encoder": 1e-4,
 }
@@ -47,6 +54,38 @@ def assert_close(
         f"{bad.sum()} of {bad.size} elements beyond {TOLERANCES[tolerance]} of their magnitude; "
         f"worst {np.max(error / limit) * TOLERANCES[tolerance]:.3g}"
     )
+
+
+def product_limit(
+    x: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    precision: Precision,
+    rest: NDArray[np.float32] | np.float32,
+) -> NDArray[np.float64]:
+    """How far x weight^T, computed in a precision, may be off; ``rest`` is added in float32.
+
+    bf16 rounds each factor to a relative 2^-8; int8 to half a step of 1/127 of its row's largest.
+    """
+    left, right = np.abs(x.astype(np.float64)), np.abs(weight.astype(np.float64))
+    magnitude = left @ right.T
+    limit = TOLERANCES["linear"] * (magnitude + rest)
+    if precision == "bf16":
+        limit += (2.0**-7 + 2.0**-16) * magnitude
+    if precision == "int8" and x.shape[1] > 0:
+        dx, dw = (np.max(side, axis=1) / 254 * (1 + 1e-5) for side in (left, right))
+        limit += dx[:, None] * right.sum(axis=1) + left.sum(axis=1)[:, None] * dw
+        limit += x.shape[1] * dx[:, None] * dw
+    return limit
+
+
+def assert_within(
+    actual: NDArray[np.float32], expected: NDArray[np.float64], limit: NDArray[np.float64]
+) -> None:
+    """Asserts |actual - expected| <= limit, element by element."""
+    assert actual.shape == expected.shape
+    error = np.abs(actual.astype(np.float64) - expected)
+    bad = ~(error <= limit + 1e-37)
+    assert not bad.any(), f"{bad.sum()} of {bad.size} elements are off by more than the limit"
 
 
 def assert_norm_close(

@@ -12,6 +12,7 @@
 namespace refine_itr {
 
 using SharedMatrix = std::shared_ptr<const PackedMatrix>;
+using SharedGates = std::shared_ptr<const PackedGates>;
 
 class GraphLayer {
  public:

@@ -10,7 +10,7 @@
 namespace refine_itr {
 namespace {
 
-// Workspace that one chunk of images may take: 148 images at K = 36, D = 512 with a GRU.
+// Workspace that one chunk of images may take: some 100 images at K = 36, D = 512 with a GRU.
 constexpr std::int64_t kChunkBytes = 64 << 20;
 
 }  // namespace
@@ -29,9 +29,11 @@ std::int64_t ImageEncoder::least_regions() const noexcept {
 }
 
 std::int64_t ImageEncoder::chunk_size(std::int64_t regions) const noexcept {
-  // Two buffers of regions and the one that a layer takes; then, for a GRU, 3D gates a region.
-  const std::int64_t floats = (config_.pooling == RegionPooling::gru ? 6 : 3) * regions * dim();
-  const auto bytes = floats * static_cast<std::int64_t>(sizeof(float));
+  // Two buffers of regions and the one that a layer takes; then, for a GRU, 3D gates a region. And
+  // the left side of a product, packed, of the precision that takes most.
+  const std::int64_t numbers = (config_.pooling == RegionPooling::gru ? 6 : 3) * dim();
+  const std::int64_t packed = ceil_div(std::max(features(), dim()), kPassWords) * kPassStride;
+  const auto bytes = regions * (numbers + packed) * static_cast<std::int64_t>(sizeof(float));
   return std::max<std::int64_t>(1, kChunkBytes / std::max<std::int64_t>(1, bytes));
 }
 
@@ -51,7 +53,7 @@ void ImageEncoder::encode_chunk(ConstBatch regions, Matrix out, Workspace& works
   WorkspaceScope scope(workspace);
   const Batch projected{scope.take<float>(size), regions.batch, regions.rows, dim()};
   const Batch spare{scope.take<float>(size), regions.batch, regions.rows, dim()};
-  linear(regions.flat(), *config_.fc, {}, projected.flat(), threads);
+  linear(regions.flat(), *config_.fc, {}, projected.flat(), workspace, threads);
   pool(apply_layers(projected, spare, workspace, threads), out, workspace, threads);
   if (!config_.scale.empty()) {
     for (std::int64_t i = 0; i < out.rows; ++i) {
@@ -97,7 +99,8 @@ void ImageEncoder::pool_gru(ConstBatch regions, Matrix out, Workspace& workspace
   float* gates = scope.take<float>(steps * width);
   std::int64_t* offsets = scope.take<std::int64_t>(regions.batch + 1);
   for (std::int64_t i = 0; i <= regions.batch; ++i) offsets[i] = i * regions.rows;
-  linear(regions.flat(), *config_.w_ih, {}, {gates, steps, width, width}, threads);
+  linear(regions.flat(), *config_.w_ih, {}, {gates, steps, width, width}, workspace,
+         threads);
   gru({gates, nullptr, width}, {offsets, regions.batch}, *config_.w_hh, SequencePooling::last, out,
       workspace, threads);
 }

@@ -24,7 +24,7 @@ struct ImageEncoderConfig {
   RegionPooling pooling;
   std::int64_t pool_top;       // max_of_top
   SharedMatrix w_ih;           // gru: D -> 3D with b_ih
-  SharedMatrix w_hh;           // gru: D -> 3D with b_hh
+  SharedGates w_hh;            // gru: D -> 3D with b_hh
   std::vector<float> scale;    // (D) or empty: BatchNorm of the embedding, x * scale + shift
   std::vector<float> shift;    // (D) or empty
 };

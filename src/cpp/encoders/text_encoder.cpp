@@ -6,7 +6,7 @@
 
 namespace refine_itr {
 
-TextEncoder::TextEncoder(ConstMatrix gate_table, SharedMatrix w_hh, SequencePooling pooling)
+TextEncoder::TextEncoder(ConstMatrix gate_table, SharedGates w_hh, SequencePooling pooling)
     : vocabulary_(gate_table.rows),
       gate_table_(gate_table.data, gate_table.data + gate_table.rows * gate_table.cols),
       w_hh_(std::move(w_hh)),

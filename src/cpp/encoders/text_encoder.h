@@ -18,7 +18,7 @@ namespace refine_itr {
 class TextEncoder {
  public:
   // gate_table (V, 3D) = embedding W_ih^T + b_ih, which folds the embedding into the GRU's input.
-  TextEncoder(ConstMatrix gate_table, SharedMatrix w_hh, SequencePooling pooling);
+  TextEncoder(ConstMatrix gate_table, SharedGates w_hh, SequencePooling pooling);
 
   std::int64_t vocabulary() const noexcept { return vocabulary_; }
   std::int64_t dim() const noexcept { return w_hh_->n_in(); }
@@ -30,7 +30,7 @@ class TextEncoder {
  private:
   std::int64_t vocabulary_;
   std::vector<float> gate_table_;
-  SharedMatrix w_hh_;
+  SharedGates w_hh_;
   SequencePooling pooling_;
 };
 

@@ -8,11 +8,19 @@
 // (in this order: the kernels are written over the operations of vec.h)
 #include "isa/vec.h"
 //
+#include "isa/kernels/product.inl"
+//
 #include "isa/kernels/gemm.inl"
 //
-#include "isa/kernels/dot.inl"
+#include "isa/kernels/bound.inl"
 #include "isa/kernels/gates.inl"
+//
+#include "isa/kernels/gru.inl"
+//
+#include "isa/kernels/dot.inl"
+#include "isa/kernels/limits.inl"
 #include "isa/kernels/norm.inl"
+#include "isa/kernels/pack.inl"
 #include "isa/kernels/pooling.inl"
 #include "isa/kernels/scan.inl"
 
@@ -27,16 +35,26 @@ extern const KernelTable REFINE_ITR_JOIN(kTable_, REFINE_ITR_ISA_NAME);
 
 const KernelTable REFINE_ITR_JOIN(kTable_, REFINE_ITR_ISA_NAME) = {
     REFINE_ITR_TEXT(REFINE_ITR_ISA_NAME),
+    kWidth,
     kGemmRows,
     kGemmVecs * kWidth,
-    gemm_tile,
+    kGruRows,
+    {1, 2 / Bf16::kLeftWords, 4},
+    kInt8Offset,
+    {pack_row_fp32, pack_row_bf16, pack_row_int8},
+    {gemm_tile<Fp32>, gemm_tile<Bf16>, gemm_tile<Int8>},
+    {gru_tile<Fp32>, gru_tile<Bf16>, gru_tile<Int8>},
     dot_rows,
-    gru_gates,
+    dot_rows_bf16,
+    dot_rows_int8,
     l2norm_row,
     l2norm_columns,
     mean_rows,
     top_mean_rows,
     find_above,
+    upper_bounds,
+    {multiply_add_rounds<Fp32>, multiply_add_rounds<Bf16>, multiply_add_rounds<Int8>},
+    read_words,
 };
 
 }  // namespace refine_itr

@@ -2,8 +2,9 @@
 //
 // Every kernel is written once, in isa/kernels/*.inl, over the few operations of isa/vec.h, and
 // compiled once per instruction set (isa/isa.cpp). Kernels are serial and never fail; packing,
-// blocking, threads and memory are the business of ops/. All numbers are float32; no pointer
-// needs more than the alignment of its element.
+// blocking, threads and memory are the business of ops/. Numbers are float32 but for the factors of
+// a product, which come in three precisions; no pointer needs more than the alignment of its
+// element.
 //
 // This header is read by the per-ISA objects: nothing in it may emit code (no inline functions).
 #pragma once
@@ -12,29 +13,53 @@
 
 namespace refine_itr {
 
-// Floats of the widest register of any instruction set.
-constexpr int kMaxWidth = 16;
-// Most rows a micro-kernel of any instruction set works on at once.
-constexpr int kGemmMaxRows = 14;
-// Depth of one pass of the micro-kernel: a panel of B (256 x 32) stays in the second-level cache.
-constexpr int kGemmDepth = 256;
-// Row stride of the copied panel of A. A constant, so that addresses are displacements; 16 more
-// than the depth, so that rows do not fall on the same cache sets.
-constexpr int kGemmPanelStride = kGemmDepth + 16;
+// Of the factors of a product; sums are float32 (int32 for int8).
+enum class Precision { fp32, bf16, int8 };
+constexpr int kPrecisions = 3;
 
-// One tile: C (rows, cols) = A (rows, depth) B (depth, cols) + epilogue, or C += A B.
-struct GemmTile {
-  const float* a;  // (rows, depth), row stride kGemmPanelStride
-  const float* b;  // (depth, cols), row stride b_stride
-  float* c;        // (rows, cols), row stride c_stride
+// Factors are read as 32-bit words, each a group of numbers adjacent along the depth.
+constexpr int kGroup[kPrecisions] = {1, 2, 4};
+
+// Floats, or words, of the widest register of any instruction set.
+constexpr int kMaxWidth = 16;
+// Most rows that a micro-kernel of any instruction set works on at once.
+constexpr int kMaxTileRows = 14;
+// The packed rows of A lie in passes of so many words: the rows of one pass (14 x 256 words) stay
+// in the first-level cache.
+constexpr int kPassWords = 256;
+// From one row of a pass to the next: a constant, so that addresses are displacements, and 16 more
+// than a pass, so that rows do not fall on the same cache sets.
+constexpr int kPassStride = kPassWords + 16;
+
+// Words of a cache line.
+constexpr int kLineWords = 16;
+
+// A (rows, depth) B (depth, cols), in words of B.
+struct Product {
+  // Word k of row r is a[(k / kPassWords) * a_pass + r * kPassStride + k % kPassWords]. Where the
+  // instruction set has no products of bfloat16, A stays float: two words for a word of B.
+  const std::uint32_t* a;
+  std::int64_t a_pass;
+  const std::uint32_t* b;  // (depth, cols), row stride b_stride
   std::int64_t b_stride;
+  std::int64_t depth;  // words, 0 or more
+  // Memory that is needed next: `depth` cache lines of it are asked for. Any address will do.
+  const std::uint32_t* ahead;
+  // int8 only: the product is (sum - col_offset[j]) * row_scale[i] * col_scale[j].
+  const float* row_scale;          // (rows)
+  const float* col_scale;          // (cols)
+  const std::int32_t* col_offset;  // (cols)
+};
+
+// One tile: C (rows, cols) = A B + bias + residual + row_factor col_factor^T; the last three may
+// be null.
+struct GemmTile {
+  Product product;
+  std::int64_t rows;  // 1 .. KernelTable::gemm_rows
+  std::int64_t cols;  // 1 .. KernelTable::gemm_cols
+  bool b_padded;      // gemm_cols columns of every row of b may be read
+  float* c;           // (rows, cols), row stride c_stride
   std::int64_t c_stride;
-  std::int64_t rows;   // 1 .. KernelTable::gemm_rows
-  std::int64_t cols;   // 1 .. KernelTable::gemm_cols
-  std::int64_t depth;  // 0 .. kGemmDepth
-  bool b_padded;       // gemm_cols columns of every row of b may be read
-  bool accumulate;     // C += A B; the epilogue is not applied
-  // Epilogue, each may be null: + bias + residual + row_factor col_factor^T.
   const float* bias;      // (cols)
   const float* residual;  // (rows, cols), row stride residual_stride; may be c itself
   std::int64_t residual_stride;
@@ -42,24 +67,79 @@ struct GemmTile {
   const float* col_factor;  // (cols); null exactly when row_factor is
 };
 
+// One step of a GRU for some sequences and some adjacent units: from h to out.
+struct GruTile {
+  // A is the hidden states; the columns of B, of col_scale and of col_offset are the gates r, z, n
+  // of `width` units (KernelTable::width), those of one gate after those of the other.
+  Product product;
+  std::int64_t rows;      // 1 .. KernelTable::gru_rows
+  std::int64_t unit;      // the first of them
+  std::int64_t units;     // 1 .. width
+  std::int64_t dim;       // of all units
+  const float* bias;      // (3 width), of the hidden product
+  const float* const* x;  // per row (3 dim): the input's share of the gates, biases included
+  const float* h;         // (rows, dim)
+  float* out;             // (rows, dim), not h
+};
+
+// out (rows_a, rows_b) = A B^T. A row is `words` 32-bit words of floats, pairs of bfloat16 or fours
+// of 8-bit integers; strides of rows are in words too.
+struct DotRows {
+  const void* a;  // (rows_a, words)
+  const void* b;  // (rows_b, words)
+  float* out;     // (rows_a, rows_b)
+  std::int64_t a_stride;
+  std::int64_t b_stride;
+  std::int64_t out_stride;
+  std::int64_t rows_a;
+  std::int64_t rows_b;
+  std::int64_t words;
+  // What will be read next, brought into the second-level cache meanwhile. May be empty.
+  const void* ahead;
+  std::int64_t ahead_bytes;
+};
+
+// What turns products of quantised vectors into upper bounds of scores: of the query,
+struct ScoreBounds {
+  float query_scale;
+  float query_offset;
+  float from_norm;
+  float from_error;
+  float floor;
+  // and of each row of the gallery.
+  const float* scale;
+  const float* sum;
+  const float* norm;
+  const float* error;
+};
+
 struct KernelTable {
   const char* name;
+  std::int64_t width;      // of a register, in words
   std::int64_t gemm_rows;  // largest tile; gemm_cols is also the width of a packed panel
   std::int64_t gemm_cols;
+  std::int64_t gru_rows;
+  int left_group[kPrecisions];  // numbers in a word of A
+  // What is added to quantised activations to make them unsigned, or 0.
+  std::int32_t int8_offset;
+
+  // kernels/pack.inl: one row of A, x (depth), as Product::a has it, the last word filled up with
+  // zeros. int8: quantised, and row_scale is set; it is NaN if a number is not finite.
+  void (*pack_row[kPrecisions])(const float* x, std::int64_t depth, std::uint32_t* a,
+                                std::int64_t a_pass, float* row_scale) noexcept;
 
   // kernels/gemm.inl
-  void (*gemm_tile)(const GemmTile& tile) noexcept;
+  void (*gemm_tile[kPrecisions])(const GemmTile& tile) noexcept;
 
-  // kernels/dot.inl: out (rows_a, rows_b) = A (rows_a, depth) B (rows_b, depth)^T. The sum of one
-  // element does not depend on its place among the rows.
-  void (*dot_rows)(const float* a, std::int64_t a_stride, std::int64_t rows_a, const float* b,
-                   std::int64_t b_stride, std::int64_t rows_b, std::int64_t depth, float* out,
-                   std::int64_t out_stride) noexcept;
+  // kernels/gru.inl
+  void (*gru_tile[kPrecisions])(const GruTile& tile) noexcept;
 
-  // kernels/gates.inl: one GRU step of one sequence, units begin .. end-1. x and u (3 dim), in
-  // gate order r, z, n, are the input's and the hidden state's shares with their biases; h (dim).
-  void (*gru_gates)(const float* x, const float* u, float* h, std::int64_t dim, std::int64_t begin,
-                    std::int64_t end) noexcept;
+  // kernels/dot.inl: the sum of one element does not depend on its place among the rows. dot_rows
+  // is of floats. Rows of the other two are multiples of kMaxWidth words. For dot_rows_int8 the
+  // integers of A are unsigned and carry int8_offset, those of B are signed and in -127 .. 127.
+  void (*dot_rows)(const DotRows& rows) noexcept;
+  void (*dot_rows_bf16)(const DotRows& rows) noexcept;
+  void (*dot_rows_int8)(const DotRows& rows) noexcept;
 
   // kernels/norm.inl: an all-zero vector gives zeros; no intermediate over- or underflow.
   // out may be x.
@@ -78,6 +158,15 @@ struct KernelTable {
   // kernels/scan.inl: the first i in begin .. n-1 with x[i] > threshold, or n.
   std::int64_t (*find_above)(const float* x, std::int64_t begin, std::int64_t n,
                              float threshold) noexcept;
+
+  // kernels/bound.inl: x (n) becomes upper bounds; what is not a number becomes infinite.
+  void (*upper_bounds)(const ScoreBounds& bounds, float* x, std::int64_t n) noexcept;
+  // kernels/limits.inl: gemm_rows x gemm_cols words of multiply-adds a round, in registers alone;
+  // operands (gemm_rows * gemm_cols). What is returned only keeps the work from being left out.
+  float (*multiply_add_rounds[kPrecisions])(const std::uint32_t* operands,
+                                            std::int64_t rounds) noexcept;
+  // The sum of n words, read once: as fast as memory gives them.
+  std::int32_t (*read_words)(const std::uint32_t* x, std::int64_t n) noexcept;
 };
 
 }  // namespace refine_itr

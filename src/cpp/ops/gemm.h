@@ -1,28 +1,61 @@
-// Matrix products: blocking for the caches, and threads, over KernelTable::gemm_tile.
+// Matrix products: packing, blocking for the caches, and threads, over KernelTable::gemm_tile.
 #pragma once
 
 #include "isa/table.h"
 #include "matrix_view.h"
 #include "packed_matrix.h"
+#include "workspace.h"
 
 namespace refine_itr {
 
-// The right-hand matrix (depth, cols), in panels of KernelTable::gemm_cols columns: element (k, j)
-// is data[(j / gemm_cols) * panel_stride + k * row_stride + j % gemm_cols].
+// The left-hand matrix, packed in tiles of nearly equal height as Product::a has them.
+struct PackedRows {
+  const KernelTable* table;
+  Precision precision;
+  std::int64_t rows;
+  std::int64_t depth;      // words of the right-hand matrix
+  std::int64_t row_words;  // of a row here
+  std::int64_t tile_rows;  // of all tiles but the last
+  std::uint32_t* words;
+  float* row_scale;  // (rows)
+
+  std::int64_t tiles() const { return ceil_div(rows, tile_rows); }
+  std::int64_t pass() const { return tile_rows * kPassStride; }
+  std::int64_t tile_words() const { return ceil_div(row_words, kPassWords) * pass(); }
+  Range tile(std::int64_t index) const;
+  // The part of a Product that stands for rows tile(index); its right side is left empty.
+  Product left(std::int64_t index) const;
+};
+
+// Room for `rows` rows of `depth` numbers in tiles of at most `most` rows.
+PackedRows take_rows(const KernelTable& table, Precision precision, std::int64_t rows,
+                     std::int64_t depth, std::int64_t most, WorkspaceScope& scope);
+
+// The same room for fewer rows.
+PackedRows with_rows(PackedRows packed, std::int64_t rows, std::int64_t most) noexcept;
+
+// Packs the rows named of `a`.
+void pack_rows(ConstMatrix a, Range rows, const PackedRows& packed) noexcept;
+
+// The tiles that use a panel share out asking for the next one, of so many words: this is the part
+// of the `turn`-th of them, if there is one.
+void set_ahead(Product& product, const std::uint32_t* next, std::int64_t words,
+               std::int64_t turn) noexcept;
+
+// The right-hand matrix, in panels of KernelTable::gemm_cols columns: word k of column j is
+// data[(j / gemm_cols) * panel_stride + k * row_stride + j % gemm_cols].
 struct RightMatrix {
-  const float* data;
+  const std::uint32_t* data;
   std::int64_t panel_stride;
   std::int64_t row_stride;
-  std::int64_t depth;
   std::int64_t cols;
   bool padded;  // the last panel may be read to its full width
+  const float* col_scale;          // int8: (cols)
+  const std::int32_t* col_offset;  // int8: (cols)
 };
 
 RightMatrix packed_right(const PackedMatrix& w) noexcept;
-// `panels` as pack_panels writes them from (cols, depth).
-RightMatrix packed_right(const KernelTable& table, const float* panels, std::int64_t cols,
-                         std::int64_t depth) noexcept;
-// A matrix (depth, cols) as it lies.
+// A matrix (depth, cols) of fp32 as it lies.
 RightMatrix plain_right(const KernelTable& table, ConstMatrix b) noexcept;
 
 // What is added to the product; each may be null.
@@ -34,24 +67,21 @@ struct Epilogue {
   const float* col_factor = nullptr;  // (cols)
 };
 
+// c (a.rows, b.cols) = a b + epilogue; c shares no memory with a or b.
 struct Gemm {
-  ConstMatrix a;  // (rows, depth)
-  RightMatrix b;  // (depth, cols)
-  Matrix c;       // (rows, cols), shares no memory with a or b
+  PackedRows a;
+  RightMatrix b;
+  Matrix c;
   Epilogue epilogue;
 };
 
-// The rows, and the panels of columns, of `gemm.c` named: on the calling thread.
-void gemm_part(const KernelTable& table, const Gemm& gemm, Range rows, Range panels) noexcept;
+// The tiles of rows, and the panels of columns, named: on the calling thread.
+void gemm_part(const Gemm& gemm, Range tiles, Range panels) noexcept;
 
 // All of it, on the calling thread.
-void gemm_serial(const KernelTable& table, const Gemm& gemm) noexcept;
+void gemm_serial(const Gemm& gemm) noexcept;
 
 // All of it, on up to `threads` threads (0: all).
-void gemm_parallel(const KernelTable& table, const Gemm& gemm, int threads) noexcept;
-
-inline std::int64_t panel_count(const KernelTable& table, std::int64_t cols) noexcept {
-  return ceil_div(cols, table.gemm_cols);
-}
+void gemm_parallel(const Gemm& gemm, int threads) noexcept;
 
 }  // namespace refine_itr

@@ -2,33 +2,36 @@
 
 #include <algorithm>
 
-#include "isa/dispatch.h"
 #include "ops/gemm.h"
 #include "parallel.h"
 
 namespace refine_itr {
 namespace {
 
-// Sequences run in groups, longest first, so that those of a group end at about the same step. A
-// group's states (112 x 4D) stay in the cache while W_hh passes by.
-constexpr std::int64_t kGroupRows = 112;
+// Words of packed states that stay in the second-level cache while W_hh passes by. Sequences run in
+// groups of so many, longest first, so that those of a group end at about the same step.
+constexpr std::int64_t kGroupWords = 128 << 10;
 
 struct GruCall {
   GateSource gates;
   Sequences sequences;
-  const PackedMatrix& w_hh;
+  const PackedGates& w_hh;
   SequencePooling pooling;
   Matrix out;
   const KernelTable& table;
-  std::int64_t dim;
 };
 
-// Some sequences that run together, and memory for their states.
+// What one thread has for itself.
+struct GruScratch {
+  PackedRows rows;  // the states of a group
+  const float** x;  // per active sequence, its gate inputs at this step
+};
+
+// Some sequences that run together: all threads of a team have a share of the units.
 struct Group {
   const std::int64_t* members;  // (count), longest first
   std::int64_t count;
-  Matrix hidden;   // (count, D)
-  Matrix product;  // (count, 3D), W_hh h + b_hh
+  Matrix states[2];  // (count, D): those before even steps, and those before odd ones
 };
 
 // Takes the hidden state after `step` into the sequence's output, which starts at zero.
@@ -47,51 +50,91 @@ void pool_step(SequencePooling pooling, const float* h, float* out, Range units,
 
 void clear_states(const GruCall& call, const Group& group, Range units) noexcept {
   for (std::int64_t i = 0; i < group.count; ++i) {
-    float* h = group.hidden.row(i);
+    float* h = group.states[0].row(i);
     float* out = call.out.row(group.members[i]);
     std::fill(h + units.begin, h + units.end, 0.0F);
     std::fill(out + units.begin, out + units.end, 0.0F);
   }
 }
 
-void hidden_product(const GruCall& call, const Group& group, std::int64_t active,
-                    Team team) noexcept {
-  Epilogue bias;
-  bias.bias = call.w_hh.bias();
-  const KernelTable& table = call.w_hh.table();
-  const Gemm gemm{as_const(group.hidden), packed_right(call.w_hh), group.product, bias};
-  const std::int64_t panels = panel_count(table, 3 * call.dim);
-  gemm_part(table, gemm, {0, active}, split_range(panels, team.size, team.rank));
-}
-
-void gate_step(const GruCall& call, const Group& group, std::int64_t active, std::int64_t step,
-               Range units) noexcept {
-  for (std::int64_t i = 0; i < active; ++i) {
-    const std::int64_t member = group.members[i];
-    const float* x = call.gates.row(call.sequences.offsets[member] + step);
-    // The first state is zero, so its product is the bias.
-    const float* u = step == 0 ? call.w_hh.bias() : group.product.row(i);
-    float* h = group.hidden.row(i);
-    call.table.gru_gates(x, u, h, call.dim, units.begin, units.end);
-    pool_step(call.pooling, h, call.out.row(member), units, step, call.sequences.length(member));
+// The first states are zero: their product is one over no depth.
+void prepare_rows(const Group& group, std::int64_t step, PackedRows& rows) noexcept {
+  if (step == 0) {
+    rows.depth = 0;
+    std::fill(rows.row_scale, rows.row_scale + rows.rows, 0.0F);
+  } else {
+    pack_rows(as_const(group.states[step % 2]), {0, rows.rows}, rows);
   }
 }
 
-// All steps of a group. The threads of a team share its columns: each has some panels of the
-// product and some hidden units.
-void run_group(const GruCall& call, const Group& group, Team team) noexcept {
-  const Range units = split_range(call.dim, team.size, team.rank);
+GruTile make_tile(const GruCall& call, const Group& group, const PackedRows& rows,
+                  const GruScratch& scratch, std::int64_t index, std::int64_t panel,
+                  std::int64_t next_panel, std::int64_t step) noexcept {
+  const std::int64_t unit = panel * call.table.width;
+  const std::int64_t dim = call.w_hh.dim();
+  const std::int64_t column = panel * call.w_hh.panel_width();
+  const Range tile_rows = rows.tile(index);
+  GruTile tile{};
+  tile.product = rows.left(index);
+  tile.product.b = call.w_hh.panel(panel);
+  tile.product.b_stride = call.w_hh.panel_width();
+  tile.product.ahead = tile.product.b;
+  set_ahead(tile.product, call.w_hh.panel(next_panel), tile.product.b_stride * tile.product.depth,
+            index);
+  if (call.w_hh.precision() == Precision::int8) {
+    tile.product.col_scale = call.w_hh.col_scale() + column;
+    tile.product.col_offset = call.w_hh.col_offset() + column;
+  }
+  tile.rows = tile_rows.size();
+  tile.units = std::min(call.table.width, dim - unit);
+  tile.unit = unit;
+  tile.dim = dim;
+  tile.bias = call.w_hh.bias() + column;
+  tile.x = scratch.x + tile_rows.begin;
+  tile.h = group.states[step % 2].row(tile_rows.begin);
+  tile.out = group.states[(step + 1) % 2].row(tile_rows.begin);
+  return tile;
+}
+
+// One step of the first `active` sequences, for some panels of units. Odd steps go backwards: what
+// the last step read last of W_hh is still in the cache.
+void run_step(const GruCall& call, const Group& group, std::int64_t active, std::int64_t step,
+              Range panels, const GruScratch& scratch) noexcept {
+  for (std::int64_t i = 0; i < active; ++i) {
+    scratch.x[i] = call.gates.row(call.sequences.offsets[group.members[i]] + step);
+  }
+  PackedRows rows = with_rows(scratch.rows, active, call.table.gru_rows);
+  prepare_rows(group, step, rows);
+  const auto run = call.table.gru_tile[static_cast<int>(call.w_hh.precision())];
+  const std::int64_t direction = step % 2 == 0 ? 1 : -1;
+  std::int64_t panel = direction > 0 ? panels.begin : panels.end - 1;
+  for (std::int64_t left = panels.size(); left > 0; --left, panel += direction) {
+    const std::int64_t next = left > 1 ? panel + direction : panel;
+    for (std::int64_t t = 0; t < rows.tiles(); ++t) {
+      run(make_tile(call, group, rows, scratch, t, panel, next, step));
+    }
+  }
+}
+
+// All steps of a group, for the units of this thread.
+void run_group(const GruCall& call, const Group& group, Team team,
+               const GruScratch& scratch) noexcept {
+  const std::int64_t width = call.table.width;
+  const std::int64_t dim = call.w_hh.dim();
+  const Range panels = split_range(ceil_div(dim, width), team.size, team.rank);
+  const Range units{std::min(dim, panels.begin * width), std::min(dim, panels.end * width)};
   clear_states(call, group, units);
   std::int64_t active = group.count;
   for (std::int64_t step = 0;; ++step) {
     while (active > 0 && call.sequences.length(group.members[active - 1]) <= step) --active;
     if (active == 0) return;
-    if (step > 0) {
-      team.barrier();  // the states are complete, and nobody reads the last product any more
-      hidden_product(call, group, active, team);
-      team.barrier();
+    if (step > 0) team.barrier();  // all units of the states are there
+    run_step(call, group, active, step, panels, scratch);
+    for (std::int64_t i = 0; i < active; ++i) {
+      const std::int64_t member = group.members[i];
+      pool_step(call.pooling, group.states[(step + 1) % 2].row(i), call.out.row(member), units,
+                step, call.sequences.length(member));
     }
-    gate_step(call, group, active, step, units);
   }
 }
 
@@ -108,37 +151,31 @@ const std::int64_t* longest_first(Sequences sequences, WorkspaceScope& scope) {
 
 }  // namespace
 
-void gru(GateSource gates, Sequences sequences, const PackedMatrix& w_hh, SequencePooling pooling,
+void gru(GateSource gates, Sequences sequences, const PackedGates& w_hh, SequencePooling pooling,
          Matrix out, Workspace& workspace, int threads) {
-  const std::int64_t dim = w_hh.n_in();
-  const GruCall call{gates, sequences, w_hh, pooling, out, active_table(), dim};
-  const std::int64_t tile = w_hh.table().gemm_rows;
-  const int used = threads_for(threads, sequences.count * 3 * dim * dim);  // of one step
-  const std::int64_t share = ceil_div(ceil_div(sequences.count, used), tile) * tile;
-  const std::int64_t size = std::clamp(share, tile, kGroupRows / tile * tile);
-  const std::int64_t groups = ceil_div(sequences.count, size);
+  if (sequences.count == 0) return;
+  const GruCall call{gates, sequences, w_hh, pooling, out, w_hh.table()};
+  const std::int64_t dim = w_hh.dim();
+  const std::int64_t most = call.table.gru_rows;
+  const int used = threads_for(threads, sequences.count * 3 * dim * w_hh.depth());  // of one step
+  const std::int64_t size = std::clamp(kGroupWords / std::max<std::int64_t>(1, w_hh.depth()) / most * most, most,
+                                       ceil_div(sequences.count, most) * most);
 
   WorkspaceScope scope(workspace);
   const std::int64_t* order = longest_first(sequences, scope);
-  float* memory = scope.take<float>(4 * dim * size * used);
-  const auto group_at = [&](std::int64_t index, int slot) {
-    const std::int64_t first = index * size;
-    const std::int64_t count = std::min(size, sequences.count - first);
-    float* hidden = memory + 4 * dim * size * slot;
-    return Group{order + first, count, {hidden, count, dim, dim},
-                 {hidden + dim * size, count, 3 * dim, 3 * dim}};
-  };
-  if (groups >= used) {
-    parallel_tasks(used, groups, [&](std::int64_t index, int rank) {
-      run_group(call, group_at(index, rank), Team{0, 1});
-    });
-    return;
+  float* states = scope.take<float>(2 * dim * size);
+  GruScratch* scratches = scope.take<GruScratch>(used);
+  for (int i = 0; i < used; ++i) {
+    scratches[i] = {take_rows(call.table, w_hh.precision(), size, dim, most, scope),
+                    scope.take<const float*>(size)};
   }
-  // Too few sequences for a group each: the threads share the columns of one group.
   parallel_team(used, [&](Team team) {
-    for (std::int64_t index = 0; index < groups; ++index) {
-      team.barrier();
-      run_group(call, group_at(index, 0), team);
+    for (std::int64_t first = 0; first < sequences.count; first += size) {
+      const std::int64_t count = std::min(size, sequences.count - first);
+      const Group group{order + first, count,
+                        {{states, count, dim, dim}, {states + dim * size, count, dim, dim}}};
+      team.barrier();  // the states are free
+      run_group(call, group, team, scratches[team.rank]);
     }
   });
 }

@@ -29,8 +29,8 @@ struct Sequences {
 // Of the hidden states of a sequence.
 enum class SequencePooling { last, mean };
 
-// w_hh carries b_hh. out (count, D); zeros for an empty sequence.
-void gru(GateSource gates, Sequences sequences, const PackedMatrix& w_hh, SequencePooling pooling,
+// out (count, D); zeros for an empty sequence.
+void gru(GateSource gates, Sequences sequences, const PackedGates& w_hh, SequencePooling pooling,
          Matrix out, Workspace& workspace, int threads);
 
 }  // namespace refine_itr

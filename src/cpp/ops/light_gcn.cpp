@@ -13,9 +13,9 @@ void mix_light(ConstBatch regions, const float* sigma, ConstBatch source, Batch 
   const KernelTable& table = active_table();
   const ConstMatrix weights{sigma, regions.rows, regions.rows, regions.rows};
   mix_regions(table, source, mixed, sums, workspace, threads,
-              [&](std::int64_t image, Matrix relation, Matrix scratch) {
-                gram(table, regions.matrix(image), scratch);
-                multiply(table, weights, as_const(scratch), relation);
+              [&](std::int64_t image, const RelationScratch& scratch) {
+                gram(table, regions.matrix(image), scratch.other);
+                multiply(scratch.packed, weights, as_const(scratch.other), scratch.relation);
               });
 }
 
@@ -26,9 +26,9 @@ void light_gcn(ConstBatch regions, const float* sigma, const PackedMatrix& g,
   WorkspaceScope scope(workspace);
   const Batch mixed = take_batch(scope, regions);
   // Until the last product, out holds g(V).
-  linear(regions.flat(), g, {}, out.flat(), threads);
+  linear(regions.flat(), g, {}, out.flat(), workspace, threads);
   mix_light(regions, sigma, as_const(out), mixed, nullptr, workspace, threads);
-  linear(as_const(mixed).flat(), r, add_residual(regions), out.flat(), threads);
+  linear(as_const(mixed).flat(), r, add_residual(regions), out.flat(), workspace, threads);
 }
 
 void light_gcn_folded(ConstBatch regions, const float* sigma, const PackedMatrix& f,
@@ -40,7 +40,7 @@ void light_gcn_folded(ConstBatch regions, const float* sigma, const PackedMatrix
   Epilogue extra = add_residual(regions);
   extra.row_factor = sums;
   extra.col_factor = f_bias;
-  linear(as_const(mixed).flat(), f, extra, out.flat(), threads);
+  linear(as_const(mixed).flat(), f, extra, out.flat(), workspace, threads);
 }
 
 }  // namespace refine_itr

@@ -4,12 +4,13 @@
 #include "matrix_view.h"
 #include "ops/gemm.h"
 #include "packed_matrix.h"
+#include "workspace.h"
 
 namespace refine_itr {
 
 // x (m, n_in), out (m, n_out). `extra.bias` is ignored: the weight's own bias is added. out may be
-// the residual itself; it shares no memory with x.
+// the residual itself, or x.
 void linear(ConstMatrix x, const PackedMatrix& weight, Epilogue extra, Matrix out,
-            int threads) noexcept;
+            Workspace& workspace, int threads);
 
 }  // namespace refine_itr

@@ -12,8 +12,8 @@ constexpr std::int64_t kStrip = 4;  // rows of one block of KernelTable::dot_row
 void gram(const KernelTable& table, ConstMatrix v, Matrix out) noexcept {
   for (std::int64_t i = 0; i < v.rows; i += kStrip) {
     const std::int64_t rows = std::min(kStrip, v.rows - i);
-    table.dot_rows(v.row(i), v.stride, rows, v.data, v.stride, i + rows, v.cols, out.row(i),
-                   out.stride);
+    dot_rows(table, {v.row(i), rows, v.cols, v.stride}, {v.data, i + rows, v.cols, v.stride},
+             {out.row(i), rows, i + rows, out.stride});
   }
   for (std::int64_t i = 0; i < v.rows; ++i) {
     for (std::int64_t j = i + 1; j < v.rows; ++j) out.row(i)[j] = out.row(j)[i];
@@ -21,11 +21,13 @@ void gram(const KernelTable& table, ConstMatrix v, Matrix out) noexcept {
 }
 
 void dot_rows(const KernelTable& table, ConstMatrix a, ConstMatrix b, Matrix out) noexcept {
-  table.dot_rows(a.data, a.stride, a.rows, b.data, b.stride, b.rows, a.cols, out.data, out.stride);
+  table.dot_rows({a.data, b.data, out.data, a.stride, b.stride, out.stride, a.rows, b.rows, a.cols,
+                  nullptr, 0});
 }
 
-void multiply(const KernelTable& table, ConstMatrix a, ConstMatrix b, Matrix out) noexcept {
-  gemm_serial(table, {a, plain_right(table, b), out, {}});
+void multiply(const PackedRows& memory, ConstMatrix a, ConstMatrix b, Matrix out) noexcept {
+  pack_rows(a, {0, a.rows}, memory);
+  gemm_serial({memory, plain_right(*memory.table, b), out, {}});
 }
 
 Batch take_batch(WorkspaceScope& scope, ConstBatch shape) {

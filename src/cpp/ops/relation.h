@@ -15,8 +15,8 @@ void gram(const KernelTable& table, ConstMatrix v, Matrix out) noexcept;
 // out = A B^T.
 void dot_rows(const KernelTable& table, ConstMatrix a, ConstMatrix b, Matrix out) noexcept;
 
-// out = A B.
-void multiply(const KernelTable& table, ConstMatrix a, ConstMatrix b, Matrix out) noexcept;
+// out = A B, all (K, K) or (K, D), with `memory` for the packed A.
+void multiply(const PackedRows& memory, ConstMatrix a, ConstMatrix b, Matrix out) noexcept;
 
 // Uninitialised memory of the shape of `shape`.
 Batch take_batch(WorkspaceScope& scope, ConstBatch shape);
@@ -27,22 +27,33 @@ Epilogue add_residual(ConstBatch regions) noexcept;
 // sums[i] = sum of row i.
 void row_sums(ConstMatrix a, float* sums) noexcept;
 
-// For every image: relate(image, relation, scratch) fills `relation` (K, K), with `scratch` (K, K)
-// to use; then mixed = relation * source, both (b, K, D). sums (b, K), or null, gets the row sums
-// of the relation.
+// What one thread needs to relate the regions of an image.
+struct RelationScratch {
+  Matrix relation;    // (K, K)
+  Matrix other;       // (K, K), free to use
+  PackedRows packed;  // for multiply, of a (K, K) matrix
+};
+
+// For every image: relate(image, scratch) fills scratch.relation; then mixed = relation * source,
+// both (b, K, D). sums (b, K), or null, gets the row sums of the relation.
 template <class Relate>
 void mix_regions(const KernelTable& table, ConstBatch source, Batch mixed, float* sums,
                  Workspace& workspace, int threads, const Relate& relate) {
   const std::int64_t k = source.rows;
   const int used = threads_for(threads, 2 * source.batch * k * k * source.cols);
   WorkspaceScope scope(workspace);
-  float* memory = scope.take<float>(2 * k * k * used);
+  RelationScratch* scratches = scope.take<RelationScratch>(used);
+  for (int i = 0; i < used; ++i) {
+    scratches[i] = {{scope.take<float>(k * k), k, k, k},
+                    {scope.take<float>(k * k), k, k, k},
+                    take_rows(table, Precision::fp32, k, k, table.gemm_rows, scope)};
+  }
   parallel_tasks(used, source.batch, [&](std::int64_t image, int rank) {
-    const Matrix relation{memory + 2 * k * k * rank, k, k, k};
-    const Matrix scratch{relation.data + k * k, k, k, k};
-    relate(image, relation, scratch);
-    multiply(table, as_const(relation), source.matrix(image), mixed.matrix(image));
-    if (sums != nullptr) row_sums(as_const(relation), sums + image * k);
+    const RelationScratch& scratch = scratches[rank];
+    relate(image, scratch);
+    const ConstMatrix relation = as_const(scratch.relation);
+    multiply(scratch.packed, relation, source.matrix(image), mixed.matrix(image));
+    if (sums != nullptr) row_sums(relation, sums + image * k);
   });
 }
 

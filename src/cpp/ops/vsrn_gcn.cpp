@@ -29,17 +29,17 @@ void vsrn_gcn(ConstBatch regions, const PackedMatrix& theta, const PackedMatrix&
   const Batch left = take_batch(scope, regions);
   const Batch right = take_batch(scope, regions);
   const Batch mixed = take_batch(scope, regions);
-  linear(regions.flat(), theta, {}, left.flat(), threads);
-  linear(regions.flat(), phi, {}, right.flat(), threads);
+  linear(regions.flat(), theta, {}, left.flat(), workspace, threads);
+  linear(regions.flat(), phi, {}, right.flat(), workspace, threads);
   // Until the last product, out holds g(V).
-  linear(regions.flat(), g, {}, out.flat(), threads);
+  linear(regions.flat(), g, {}, out.flat(), workspace, threads);
   mix_regions(table, as_const(out), mixed, nullptr, workspace, threads,
-              [&](std::int64_t image, Matrix relation, Matrix) {
+              [&](std::int64_t image, const RelationScratch& scratch) {
                 dot_rows(table, as_const(left).matrix(image), as_const(right).matrix(image),
-                         relation);
-                scale_relation(relation, scale);
+                         scratch.relation);
+                scale_relation(scratch.relation, scale);
               });
-  linear(as_const(mixed).flat(), r, add_residual(regions), out.flat(), threads);
+  linear(as_const(mixed).flat(), r, add_residual(regions), out.flat(), workspace, threads);
 }
 
 void vsrn_gcn_folded(ConstBatch regions, const FoldedRelation& relation, const PackedMatrix& f,
@@ -54,9 +54,10 @@ void vsrn_gcn_folded(ConstBatch regions, const FoldedRelation& relation, const P
   const ConstMatrix u{relation.u, 1, regions.cols, regions.cols};
   const ConstMatrix w{relation.w, 1, regions.cols, regions.cols};
   // Until the last product, out holds V M.
-  linear(regions.flat(), relation.m, {}, out.flat(), threads);
+  linear(regions.flat(), relation.m, {}, out.flat(), workspace, threads);
   mix_regions(table, regions, mixed, sums, workspace, threads,
-              [&](std::int64_t image, Matrix related, Matrix) {
+              [&](std::int64_t image, const RelationScratch& scratch) {
+                const Matrix related = scratch.relation;
                 const ConstMatrix v = regions.matrix(image);
                 float* rows = row_terms + image * k;
                 float* cols = col_terms + image * k;
@@ -69,7 +70,7 @@ void vsrn_gcn_folded(ConstBatch regions, const FoldedRelation& relation, const P
   Epilogue extra = add_residual(regions);
   extra.row_factor = sums;
   extra.col_factor = f_bias;
-  linear(as_const(mixed).flat(), f, extra, out.flat(), threads);
+  linear(as_const(mixed).flat(), f, extra, out.flat(), workspace, threads);
 }
 
 }  // namespace refine_itr

@@ -18,6 +18,7 @@ from refine_itr.cli.options import (
     JsonOption,
     ModelOption,
     PlanOption,
+    PrecisionOption,
     ThreadsOption,
 )
 from refine_itr.cli.output import hit_to_json, print_json, stdout
@@ -37,11 +38,19 @@ def demo(
     plan: PlanOption = None,
     allow_fallback: AllowFallbackOption = False,
     threads: ThreadsOption = 0,
+    precision: PrecisionOption = "fp32",
     json: JsonOption = False,
 ) -> None:
     """Search the sample photographs of scikit-image and scikit-learn, both ways."""
     samples = sample_photographs()
-    loaded = load(model, threads=threads, device=device, plan=plan, allow_fallback=allow_fallback)
+    loaded = load(
+        model,
+        threads=threads,
+        device=device,
+        plan=plan,
+        allow_fallback=allow_fallback,
+        precision=precision,
+    )
     index = Index(loaded)
     started = time.perf_counter()
     index.add_images(samples, progress=False)

@@ -14,6 +14,7 @@ from refine_itr.cli.options import (
     JsonOption,
     ModelOption,
     PlanOption,
+    PrecisionOption,
     ThreadsOption,
 )
 from refine_itr.cli.output import print_json, stdout
@@ -30,11 +31,19 @@ def evaluate(
     plan: PlanOption = None,
     allow_fallback: AllowFallbackOption = False,
     threads: ThreadsOption = 0,
+    precision: PrecisionOption = "fp32",
     json: JsonOption = False,
 ) -> None:
     """Measure recall at 1, 5 and 10 in both directions on captioned photographs."""
     captions = read_captions(data, images)
-    loaded = load(model, threads=threads, device=device, plan=plan, allow_fallback=allow_fallback)
+    loaded = load(
+        model,
+        threads=threads,
+        device=device,
+        plan=plan,
+        allow_fallback=allow_fallback,
+        precision=precision,
+    )
     recalls = run(loaded, captions)
     if json:
         print_json(recalls.to_json())

@@ -14,6 +14,7 @@ from refine_itr.cli.options import (
     JsonOption,
     ModelOption,
     PlanOption,
+    PrecisionOption,
     ThreadsOption,
 )
 from refine_itr.cli.output import (
@@ -45,6 +46,7 @@ def index(
     plan: PlanOption = None,
     allow_fallback: AllowFallbackOption = False,
     threads: ThreadsOption = 0,
+    precision: PrecisionOption = "fp32",
     json: JsonOption = False,
 ) -> None:
     """Embed photographs and sentences and keep them in an index file.
@@ -57,7 +59,14 @@ def index(
     if not os.access(file.absolute().parent, os.W_OK):
         raise InvalidInputError(f"{file}: expected a folder that can be written to")
     sentences = read_sentences(texts) if texts is not None else []
-    loaded = load(model, threads=threads, device=device, plan=plan, allow_fallback=allow_fallback)
+    loaded = load(
+        model,
+        threads=threads,
+        device=device,
+        plan=plan,
+        allow_fallback=allow_fallback,
+        precision=precision,
+    )
     opened = Index.open(file, loaded) if file.exists() else Index(loaded)
     removed = opened.remove_missing() if prune else 0
     text_report = opened.add_texts(sentences)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from refine_itr.types import Precision
+
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="'default' or a bundle's folder.", metavar="MODEL")
 ]
@@ -31,5 +33,18 @@ AllowFallbackOption = Annotated[
 PlanOption = Annotated[
     Path | None,
     typer.Option("--plan", help="What `refine-itr plan` wrote."),
+]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(
+        "--precision", help="Of the encoders' products: bf16 and int8 are smaller and faster."
+    ),
+]
+GalleryPrecisionOption = Annotated[
+    Precision,
+    typer.Option(
+        "--gallery-precision",
+        help="What is searched: fp32, or a copy in bf16 or int8 that finds the same.",
+    ),
 ]
 CountOption = Annotated[int, typer.Option("-k", min=1, help="How many results.")]

@@ -13,9 +13,11 @@ from refine_itr.cli.options import (
     AllowFallbackOption,
     CountOption,
     DeviceOption,
+    GalleryPrecisionOption,
     JsonOption,
     ModelOption,
     PlanOption,
+    PrecisionOption,
     ThreadsOption,
 )
 from refine_itr.cli.output import (
@@ -30,7 +32,7 @@ from refine_itr.cli.truth import Truth
 from refine_itr.errors import InvalidInputError
 from refine_itr.index import Index
 from refine_itr.model import Model, load
-from refine_itr.types import Failure
+from refine_itr.types import Failure, Precision
 
 
 def search(
@@ -55,6 +57,8 @@ def search(
     plan: PlanOption = None,
     allow_fallback: AllowFallbackOption = False,
     threads: ThreadsOption = 0,
+    precision: PrecisionOption = "fp32",
+    gallery_precision: GalleryPrecisionOption = "fp32",
     json: JsonOption = False,
 ) -> None:
     """Search photographs or sentences, by sentence or by photograph.
@@ -65,8 +69,15 @@ def search(
     if (text is None) == (image is None):
         raise InvalidInputError("expected one of --text and --image")
     query: str | Path = text if text is not None else image  # type: ignore[assignment]
-    loaded = load(model, threads=threads, device=device, plan=plan, allow_fallback=allow_fallback)
-    opened, failed = _open(gallery, loaded)
+    loaded = load(
+        model,
+        threads=threads,
+        device=device,
+        plan=plan,
+        allow_fallback=allow_fallback,
+        precision=precision,
+    )
+    opened, failed = _open(gallery, loaded, gallery_precision)
     if not len(opened):
         print_note(f"{gallery}: nothing to search in")
     hits = opened.search(query, k)
@@ -87,12 +98,12 @@ def search(
     print_hits(str(query), hits)
 
 
-def _open(gallery: Path, model: Model) -> tuple[Index, list[Failure]]:
+def _open(gallery: Path, model: Model, precision: Precision) -> tuple[Index, list[Failure]]:
     if gallery.is_dir():
-        index = Index(model)
+        index = Index(model, precision)
         return index, index.add_images(gallery).failed
     if gallery.suffix.lower() == ".txt" and gallery.is_file():
-        index = Index(model)
+        index = Index(model, precision)
         index.add_texts(read_sentences(gallery))
         return index, []
-    return Index.open(gallery, model), []
+    return Index.open(gallery, model, precision=precision), []

@@ -11,7 +11,7 @@ from refine_itr import _core
 from refine_itr.bundle import BundleConfig, ImageConfig
 from refine_itr.encoding.folding import fold_affinity, fold_projection, scale_and_shift
 from refine_itr.encoding.workspace import ThreadWorkspace
-from refine_itr.types import FloatArray
+from refine_itr.types import FloatArray, Precision
 
 _Weights = Mapping[str, FloatArray]
 
@@ -23,20 +23,30 @@ class ImageEncoder:
         config: The architecture.
         weights: As trained, by name.
         threads: Threads of a call that does not say otherwise.
+        precision: Of the products with weights.
     """
 
-    def __init__(self, config: BundleConfig, weights: _Weights, threads: int) -> None:
+    def __init__(
+        self,
+        config: BundleConfig,
+        weights: _Weights,
+        threads: int,
+        precision: Precision = "fp32",
+    ) -> None:
         image = config.image
         self._dim = config.dim
         self._threads = threads
         self._native = _core.ImageEncoder(
-            _packed(weights, "image.fc.weight", "image.fc.bias"),
-            [_graph_layer(image, weights, f"image.graph.{i}") for i in range(image.layers)],
+            _packed(weights, precision, "image.fc.weight", "image.fc.bias"),
+            [
+                _graph_layer(image, weights, f"image.graph.{i}", precision)
+                for i in range(image.layers)
+            ],
             norm_axis=image.norm_axis,  # type: ignore[arg-type]  # the configuration is checked
             normalize_projection=image.normalize_projection,
             pooling=image.pooling,  # type: ignore[arg-type]
             pool_top=image.pool_top,
-            **_gru(image, weights),
+            **_gru(image, weights, precision),
             **_embedding_batch_norm(image, weights),
         )
         self._workspace = ThreadWorkspace()
@@ -54,24 +64,28 @@ class ImageEncoder:
         return out
 
 
-def _graph_layer(image: ImageConfig, weights: _Weights, name: str) -> _core.GraphLayer:
+def _graph_layer(
+    image: ImageConfig, weights: _Weights, name: str, precision: Precision
+) -> _core.GraphLayer:
     scale = 1.0 / image.regions if image.scale_affinity else 1.0
     projection = fold_projection(weights, name, image.batch_norm)
-    f = _core.PackedMatrix(projection.weight, projection.bias)
+    f = _core.PackedMatrix(projection.weight, projection.bias, precision)
     if image.graph == "light-gcn":
         sigma = weights[f"{name}.sigma"] * np.float32(scale)
         return _core.LightGcnLayer(sigma, f, projection.row_bias)
     affinity = fold_affinity(weights, name)
-    m = _core.PackedMatrix(np.ascontiguousarray(affinity.m.T))  # x W^T is what it computes
+    m_t = np.ascontiguousarray(affinity.m.T)  # x W^T is what it computes
+    m = _core.PackedMatrix(m_t, None, precision)
     return _core.VsrnGcnLayer(m, affinity.u, affinity.w, affinity.c, scale, f, projection.row_bias)
 
 
-def _gru(image: ImageConfig, weights: _Weights) -> dict[str, Any]:
+def _gru(image: ImageConfig, weights: _Weights, precision: Precision) -> dict[str, Any]:
     if image.pooling != "gru":
         return {}
+    hidden, bias = weights["image.gru.weight_hh"], weights["image.gru.bias_hh"]
     return {
-        f"w_{kind}": _packed(weights, f"image.gru.weight_{kind}", f"image.gru.bias_{kind}")
-        for kind in ("ih", "hh")
+        "w_ih": _packed(weights, precision, "image.gru.weight_ih", "image.gru.bias_ih"),
+        "w_hh": _core.PackedGates(hidden, bias, precision),
     }
 
 
@@ -85,5 +99,5 @@ def _embedding_batch_norm(image: ImageConfig, weights: _Weights) -> dict[str, An
     }
 
 
-def _packed(weights: _Weights, weight: str, bias: str) -> _core.PackedMatrix:
-    return _core.PackedMatrix(weights[weight], weights[bias])
+def _packed(weights: _Weights, precision: Precision, weight: str, bias: str) -> _core.PackedMatrix:
+    return _core.PackedMatrix(weights[weight], weights[bias], precision)

@@ -12,7 +12,7 @@ from refine_itr.bundle import BundleConfig
 from refine_itr.encoding.folding import gate_table
 from refine_itr.encoding.workspace import ThreadWorkspace
 from refine_itr.errors import BundleError, InvalidInputError
-from refine_itr.types import FloatArray
+from refine_itr.types import FloatArray, Precision
 
 _MAX_TOKENS = 256
 _TOKENIZER_BATCH = 4096  # bounds what the tokenizer holds at a time
@@ -26,6 +26,7 @@ class TextEncoder:
         weights: As trained, by name.
         tokenizer_json: In the `tokenizers` library's format.
         threads: Threads of a call.
+        precision: Of the products with weights.
 
     Raises:
         BundleError: The tokenizer is damaged or has more words than there are weights for.
@@ -37,11 +38,13 @@ class TextEncoder:
         weights: Mapping[str, FloatArray],
         tokenizer_json: str,
         threads: int,
+        precision: Precision = "fp32",
     ) -> None:
         self._dim = config.dim
         self._threads = threads
         self._tokenizer = _load_tokenizer(tokenizer_json, config.text.vocabulary)
-        w_hh = _core.PackedMatrix(weights["text.gru.weight_hh"], weights["text.gru.bias_hh"])
+        hidden, bias = weights["text.gru.weight_hh"], weights["text.gru.bias_hh"]
+        w_hh = _core.PackedGates(hidden, bias, precision)
         self._native = _core.TextEncoder(
             gate_table(weights),
             w_hh,

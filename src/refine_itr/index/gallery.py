@@ -8,7 +8,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from refine_itr.types import FloatArray
+from refine_itr.index.matching import narrow_gallery
+from refine_itr.types import FloatArray, Precision
 
 Key = TypeVar("Key")
 
@@ -22,21 +23,24 @@ class Gallery(Generic[Key]):
         embeddings: float32 (n, D) to start from; may be memory-mapped copy-on-write.
         keys: n distinct items, e.g. paths or sentences.
         ids: n numbers that hits carry.
+        precision: Of the copy that is searched, ``narrow``; there is none for "fp32".
     """
 
     dim: int
     embeddings: FloatArray
     keys: list[Key] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
+    precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
         self._buffer = self.embeddings
         self._rows = {key: row for row, key in enumerate(self.keys)}
+        self.narrow = narrow_gallery(self.embeddings, self.precision)
 
     @classmethod
-    def empty(cls, dim: int) -> Gallery[Key]:
+    def empty(cls, dim: int, precision: Precision = "fp32") -> Gallery[Key]:
         """Returns a gallery of no items."""
-        return cls(dim, np.empty((0, dim), np.float32))
+        return cls(dim, np.empty((0, dim), np.float32), precision=precision)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -49,6 +53,8 @@ class Gallery(Generic[Key]):
         row = self._rows.get(key)
         if row is not None:
             self._buffer[row] = embedding
+            if self.narrow is not None:
+                self.narrow.replace(row, self._buffer[row])
             return False
         row = self._rows[key] = len(self.keys)
         if row == len(self._buffer):
@@ -57,6 +63,8 @@ class Gallery(Generic[Key]):
         self.keys.append(key)
         self.ids.append(new_id)
         self.embeddings = self._buffer[: row + 1]
+        if self.narrow is not None:
+            self.narrow.append(self._buffer[row : row + 1])
         return True
 
     def keep(self, wanted: Callable[[Key], bool]) -> int:
@@ -68,6 +76,7 @@ class Gallery(Generic[Key]):
             self.keys = [self.keys[row] for row in rows]
             self.ids = [self.ids[row] for row in rows]
             self._rows = {key: row for row, key in enumerate(self.keys)}
+            self.narrow = narrow_gallery(self.embeddings, self.precision)
         return dropped
 
     def _grow(self) -> None:

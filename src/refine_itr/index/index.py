@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,12 +13,12 @@ import numpy as np
 
 from refine_itr.errors import IndexFileError, InvalidInputError, ModelMismatchError
 from refine_itr.index.gallery import Gallery
-from refine_itr.index.matching import IdArray, search_worker, top_k
+from refine_itr.index.matching import BoolArray, IdArray, search_worker, top_k
 from refine_itr.index.progress import tracked
 from refine_itr.index.storage import StoredIndex, read_index, write_index
 from refine_itr.model import Model, load
 from refine_itr.query import embed_query
-from refine_itr.types import Failure, FloatArray, Hit, PictureSource
+from refine_itr.types import Failure, FloatArray, Hit, PictureSource, Precision
 
 if TYPE_CHECKING:
     from refine_itr.pipeline import Overflow, Pipeline, Stage
@@ -53,12 +53,18 @@ class Index:
 
     Args:
         model: Embeds what is added and what is asked.
+        precision: "bf16" and "int8" search a copy of the embeddings in a half or a quarter of
+            the memory, kept beside them, and find the same as "fp32", bit for bit.
+
+    Raises:
+        InvalidInputError: There is no such precision.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, precision: Precision = "fp32") -> None:
         self.model = model
-        self._images: Gallery[str] = Gallery.empty(model.dim)
-        self._texts: Gallery[str] = Gallery.empty(model.dim)
+        self.precision = precision
+        self._images: Gallery[str] = Gallery.empty(model.dim, precision)
+        self._texts: Gallery[str] = Gallery.empty(model.dim, precision)
         self._stamps: dict[str, Stamp] = {}
         self._next_id = 0
 
@@ -126,7 +132,12 @@ class Index:
         return removed
 
     def search(
-        self, query: str | PictureSource, k: int = 10, *, among: Kind | None = None
+        self,
+        query: str | PictureSource,
+        k: int = 10,
+        *,
+        among: Kind | None = None,
+        only: Collection[int] | None = None,
     ) -> list[Hit]:
         """Returns the k items that fit best, the best first.
 
@@ -135,17 +146,27 @@ class Index:
             k: How many; more than there are gives all.
             among: What to search. By default a sentence finds photographs and a picture
                 finds sentences; an index that has only one kind is searched for that.
+            only: Ids (``Hit.id``) of items; nothing else is found. Ids that are not among what is
+                searched count for nothing. None searches all.
 
         Returns:
             Hits whose ``item`` is a Path (photograph) or a str (sentence).
 
         Raises:
-            InvalidInputError: k is below 1, or ``query`` or ``among`` is none of the above.
+            InvalidInputError: k is below 1, or another argument is none of the above.
             PictureError: The picture cannot be read.
         """
         gallery = self._gallery(_checked(among) or self._natural_kind(query))
+        allowed = None if only is None else _rows_of(gallery, only)
         embedding = embed_query(self.model, query)
-        scores, rows = top_k(embedding, gallery.embeddings, k, self.model.threads)
+        scores, rows = top_k(
+            embedding,
+            gallery.embeddings,
+            k,
+            self.model.threads,
+            narrow=gallery.narrow,
+            allowed=allowed,
+        )
         return self._hits(gallery, scores[0], rows[0])
 
     def stages(self, k: int = 10, *, among: Kind | None = None) -> list[Stage]:
@@ -165,7 +186,7 @@ class Index:
         gallery = self._gallery(_checked(among) or self._natural_kind(None))
         plan = self.model.plan
         planned = plan.stage(SEARCH)
-        find = search_worker(gallery.embeddings, k, planned.threads)
+        find = search_worker(gallery.embeddings, k, planned.threads, gallery.narrow)
 
         def search(embeddings: list[FloatArray]) -> list[list[Hit]]:
             return [self._hits(gallery, scores, rows) for scores, rows in find(embeddings)]
@@ -210,20 +231,25 @@ class Index:
         write_index(Path(path), stored)
 
     @classmethod
-    def open(cls, path: str | Path, model: Model | None = None) -> Index:
+    def open(
+        cls, path: str | Path, model: Model | None = None, *, precision: Precision = "fp32"
+    ) -> Index:
         """Opens a saved index; its embeddings are memory-mapped.
 
         Args:
             path: What ``save`` wrote.
             model: The model that made it; None loads the default one.
+            precision: Of what is searched, as for ``Index``. The copy of "bf16" and "int8" is made
+                now, from the file; of the embeddings themselves a search then reads few rows.
 
         Raises:
+            InvalidInputError: There is no such precision.
             IndexFileError: There is no such file, or it is damaged.
             ModelMismatchError: Another model made it.
         """
         path = Path(path)
         stored = read_index(path)
-        index = cls(model or load())
+        index = cls(model or load(), precision)
         if stored.model != index.model.fingerprint:
             raise ModelMismatchError(
                 f"{path}: made by the model {stored.model[:12]}; "
@@ -241,15 +267,14 @@ class Index:
         for rows, matrix in ((images, stored.images), (texts, stored.texts)):
             if matrix.shape != (len(rows), self.model.dim):
                 raise ValueError("a row of embeddings for each record")
-        dim = self.model.dim
-        self._images = Gallery(
-            dim, stored.images, [str(r[0]) for r in images], [int(r[1]) for r in images]
-        )
-        self._texts = Gallery(
-            dim, stored.texts, [str(r[0]) for r in texts], [int(r[1]) for r in texts]
-        )
+        self._images = self._restored(stored.images, images)
+        self._texts = self._restored(stored.texts, texts)
         self._stamps = {str(r[0]): (int(r[2]), int(r[3])) for r in images}
         self._next_id = int(records["next_id"])
+
+    def _restored(self, embeddings: FloatArray, records: list[list[Any]]) -> Gallery[str]:
+        keys, ids = [str(r[0]) for r in records], [int(r[1]) for r in records]
+        return Gallery(self.model.dim, embeddings, keys, ids, self.precision)
 
     def _put(self, gallery: Gallery[str], key: str, embedding: np.ndarray[Any, Any]) -> bool:
         is_new = gallery.put(key, embedding, self._next_id)
@@ -286,6 +311,14 @@ class Index:
 
     def _gallery(self, kind: Kind) -> Gallery[str]:
         return self._images if kind == "images" else self._texts
+
+
+def _rows_of(gallery: Gallery[str], ids: Collection[int]) -> BoolArray:
+    """The rows of the items with these ids, as a mask."""
+    if not isinstance(ids, Collection) or not all(isinstance(i, int | np.integer) for i in ids):
+        raise InvalidInputError(f"only: expected ids (int); got {str(ids)[:80]}")
+    wanted = set(ids)
+    return np.fromiter((id_ in wanted for id_ in gallery.ids), np.bool_, len(gallery))
 
 
 def _checked(among: Kind | None) -> Kind | None:

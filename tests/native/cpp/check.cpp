@@ -25,12 +25,6 @@ Floats Random::whole(std::int64_t size, int least, int most) {
   return x;
 }
 
-TestLinear::TestLinear(Random& random, std::int64_t n_out, std::int64_t n_in)
-    : weight(random.normal(n_out * n_in, 1 / std::sqrt(1.0 + static_cast<double>(n_in)))),
-      bias(random.normal(n_out, 0.1)),
-      packed({weight.data(), n_out, n_in, n_in}, bias.data()),
-      plain{mat(weight, n_out, n_in), mat(bias, 1, n_out)} {}
-
 ConstMatrix view(const Floats& x, std::int64_t rows, std::int64_t cols) {
   return {x.data(), rows, cols, cols};
 }

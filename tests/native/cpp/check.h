@@ -1,6 +1,7 @@
 // What the C++ tests share: random data in buffers of exactly its size, and comparison.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <random>
 #include <string>
@@ -31,14 +32,30 @@ class Random {
 };
 
 // A random linear layer, packed and as reference.
-struct TestLinear {
-  TestLinear(Random& random, std::int64_t n_out, std::int64_t n_in);
+template <class Packed>
+struct TestWeight {
+  TestWeight(Random& random, std::int64_t n_out, std::int64_t n_in,
+             Precision precision = Precision::fp32)
+      : weight(random.normal(n_out * n_in, 1 / std::sqrt(1.0 + static_cast<double>(n_in)))),
+        bias(random.normal(n_out, 0.1)),
+        packed({weight.data(), n_out, n_in, n_in}, bias.data(), precision),
+        plain{Mat(n_out, n_in, weight.data()), Mat(1, n_out, bias.data())} {}
 
   Floats weight;
   Floats bias;
-  PackedMatrix packed;
+  Packed packed;
   reference::Linear plain;
 };
+
+using TestLinear = TestWeight<PackedMatrix>;
+using TestGates = TestWeight<PackedGates>;
+
+struct NamedPrecision {
+  Precision precision;
+  double tolerance;  // of a product of numbers of about one
+};
+const std::vector<NamedPrecision> kAllPrecisions = {
+    {Precision::fp32, 1e-5}, {Precision::bf16, 0.02}, {Precision::int8, 0.06}};
 
 ConstMatrix view(const Floats& x, std::int64_t rows, std::int64_t cols);
 Matrix view(Floats& x, std::int64_t rows, std::int64_t cols);
@@ -64,6 +81,7 @@ void test_vsrn_gcn();
 void test_gru();
 void test_encoders();
 void test_top_k();
+void test_narrow_top_k();
 void test_select_regions();
 
 }  // namespace refine_itr::test

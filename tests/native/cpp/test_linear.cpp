@@ -6,8 +6,10 @@
 namespace refine_itr::test {
 namespace {
 
-void check_linear(Random& random, std::int64_t m, std::int64_t n, std::int64_t k, bool residual) {
-  const TestLinear layer(random, n, k);
+void check_linear(Random& random, std::int64_t m, std::int64_t n, std::int64_t k, bool residual,
+                  NamedPrecision named = kAllPrecisions[0]) {
+  const TestLinear layer(random, n, k, named.precision);
+  Workspace workspace;
   const Floats x = random.normal(m * k);
   const Floats added = random.normal(m * n);
   Mat expected = layer.plain(mat(x, m, k));
@@ -17,8 +19,8 @@ void check_linear(Random& random, std::int64_t m, std::int64_t n, std::int64_t k
     Epilogue extra;
     if (residual) extra.residual = out.data();
     extra.residual_stride = n;
-    linear(view(x, m, k), layer.packed, extra, view(out, m, n), threads);
-    expect_close("linear", out.data(), expected, 1e-5);
+    linear(view(x, m, k), layer.packed, extra, view(out, m, n), workspace, threads);
+    expect_close("linear", out.data(), expected, named.tolerance);
   }
 }
 
@@ -31,6 +33,12 @@ void test_linear() {
     check_linear(random, m, 70, 0, true);
     check_linear(random, 14, 33, m, false);
     check_linear(random, m, 70, 300, true);
+  }
+  for (const NamedPrecision& named : kAllPrecisions) {
+    for (const std::int64_t k : kSizes) check_linear(random, 17, 33, k, true, named);
+    for (const std::int64_t k : {255, 257, 1023, 1030}) {
+      check_linear(random, 5, 40, k, false, named);
+    }
   }
   check_linear(random, 300, 300, 520, false);  // large enough for threads
 }

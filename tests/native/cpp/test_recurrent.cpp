@@ -19,11 +19,12 @@ Mat expected_gru(const Mat& gates, const reference::Linear& w_hh, std::int64_t b
   return {1, d, states.data.data() + (states.rows - 1) * d};
 }
 
-void check_gru(Random& random, const std::vector<std::int64_t>& lengths, std::int64_t d) {
+void check_gru(Random& random, const std::vector<std::int64_t>& lengths, std::int64_t d,
+               NamedPrecision named = kAllPrecisions[0]) {
   std::vector<std::int64_t> offsets{0};
   for (const std::int64_t length : lengths) offsets.push_back(offsets.back() + length);
   const auto n = static_cast<std::int64_t>(lengths.size());
-  const TestLinear w_hh(random, 3 * d, d);
+  const TestGates w_hh(random, 3 * d, d, named.precision);
   const Floats gates = random.normal(offsets.back() * 3 * d);
   const Mat plain = mat(gates, offsets.back(), 3 * d);
   Workspace workspace;
@@ -34,7 +35,8 @@ void check_gru(Random& random, const std::vector<std::int64_t>& lengths, std::in
           view(out, n, d), workspace, threads);
       for (std::size_t i = 0; i < lengths.size(); ++i) {
         const Mat expected = expected_gru(plain, w_hh.plain, offsets[i], offsets[i + 1], pooling);
-        expect_close("gru", out.data() + static_cast<std::int64_t>(i) * d, expected, 1e-5);
+        expect_close("gru", out.data() + static_cast<std::int64_t>(i) * d, expected,
+                     named.tolerance);
       }
     }
   }
@@ -42,10 +44,10 @@ void check_gru(Random& random, const std::vector<std::int64_t>& lengths, std::in
 
 void check_text_encoder(Random& random, std::int64_t d) {
   constexpr std::int64_t kVocabulary = 7;
-  const auto w_hh = std::make_shared<TestLinear>(random, 3 * d, d);
+  const auto w_hh = std::make_shared<TestGates>(random, 3 * d, d);
   const Floats table = random.normal(kVocabulary * 3 * d);
   const TextEncoder encoder(view(table, kVocabulary, 3 * d),
-                            SharedMatrix(w_hh, &w_hh->packed), SequencePooling::last);
+                            SharedGates(w_hh, &w_hh->packed), SequencePooling::last);
   const std::vector<std::int32_t> tokens = {6, 0, 3, 3, 5};
   const std::vector<std::int64_t> offsets = {0, 2, 2, 5};
   Floats gates;
@@ -68,7 +70,7 @@ void check_image_encoder(Random& random, RegionPooling pooling) {
   const auto fc = std::make_shared<TestLinear>(random, d, c);
   const auto f = std::make_shared<TestLinear>(random, d, d);
   const auto w_ih = std::make_shared<TestLinear>(random, 3 * d, d);
-  const auto w_hh = std::make_shared<TestLinear>(random, 3 * d, d);
+  const auto w_hh = std::make_shared<TestGates>(random, 3 * d, d);
   const Floats sigma = random.normal(k * k, 0.1);
   const Floats f_bias(d, 0.0F);
   ImageEncoderConfig config{};
@@ -79,7 +81,7 @@ void check_image_encoder(Random& random, RegionPooling pooling) {
   config.pooling = pooling;
   config.pool_top = 2;
   config.w_ih = SharedMatrix(w_ih, &w_ih->packed);
-  config.w_hh = SharedMatrix(w_hh, &w_hh->packed);
+  config.w_hh = SharedGates(w_hh, &w_hh->packed);
   const Floats regions = random.normal(b * k * c);
   Floats out(b * d);
   Workspace workspace;
@@ -107,11 +109,13 @@ void test_gru() {
   for (const std::int64_t d : kSizes) check_gru(random, {2, 0, 3, 1, 4}, d);
   check_gru(random, {}, 5);
   check_gru(random, {0, 0}, 5);
-  // More than one group of sequences, and teams of threads.
+  for (const NamedPrecision& named : kAllPrecisions) {
+    for (const std::int64_t d : {1, 5, 33, 259}) check_gru(random, {2, 0, 3, 1, 4}, d, named);
+  }
   std::vector<std::int64_t> many;
   for (std::int64_t i = 0; i < 130; ++i) many.push_back(i % 4);
   check_gru(random, many, 40);
-  // Enough work for threads: with a group of sequences each, and in a team.
+  // Enough work for threads.
   many.resize(40);
   check_gru(random, many, 200);
   many.resize(12);

@@ -1,4 +1,9 @@
+#include <cmath>
+#include <cstring>
+
 #include "check.h"
+#include "narrow_gallery.h"
+#include "ops/narrow_top_k.h"
 #include "ops/select_regions.h"
 #include "ops/top_k.h"
 
@@ -15,8 +20,8 @@ void check_top_k(Random& random, std::int64_t q, std::int64_t n, std::int64_t d,
   for (const int threads : {1, 2, 3}) {
     Floats scores(static_cast<std::size_t>(q * k));
     std::vector<std::int64_t> ids(static_cast<std::size_t>(q * k));
-    top_k(view(queries, q, d), view(gallery, n, d), view(scores, q, k), ids.data(), workspace,
-          threads);
+    top_k(view(queries, q, d), view(gallery, n, d), {nullptr}, view(scores, q, k), ids.data(),
+          workspace, threads);
     bool same = true;
     for (std::int64_t i = 0; i < q; ++i) {
       const auto order = reference::ranked(exact, i);
@@ -30,7 +35,62 @@ void check_top_k(Random& random, std::int64_t q, std::int64_t n, std::int64_t d,
   }
 }
 
+struct Found {
+  Floats scores;
+  std::vector<std::int64_t> ids;
+
+  bool operator==(const Found& other) const {
+    if (ids != other.ids) return false;
+    const std::size_t size = scores.size() * sizeof(float);
+    return size == 0 || std::memcmp(scores.data(), other.scores.data(), size) == 0;
+  }
+};
+
+// search(scores, ids) for k of q queries.
+template <class Search>
+Found found(std::int64_t q, std::int64_t k, const Search& search) {
+  Found result{Floats(static_cast<std::size_t>(q * k)),
+               std::vector<std::int64_t>(static_cast<std::size_t>(q * k))};
+  search(view(result.scores, q, k), result.ids.data());
+  return result;
+}
+
+// Rows of `scale`, one of them a NaN; with a filter of every third row.
+void check_narrow(Random& random, std::int64_t q, std::int64_t n, std::int64_t d, std::int64_t k,
+                  double scale) {
+  const Floats queries = random.normal(q * d);
+  Floats rows = random.normal(n * d, scale);
+  if (rows.size() > 5) rows[5] = std::nanf("");
+  const Floats& gallery = rows;
+  const std::vector<std::uint8_t> bits(static_cast<std::size_t>(ceil_div(n, 8)), 0x49);
+  Workspace workspace;
+  for (const auto precision : {NarrowPrecision::bf16, NarrowPrecision::int8}) {
+    NarrowGallery narrow(view(gallery, n / 2, d), precision);
+    narrow.append({gallery.data() + n / 2 * d, n - n / 2, d, d});
+    for (const RowFilter filter : {RowFilter{nullptr}, RowFilter{bits.data()}}) {
+      const Found plain = found(q, k, [&](Matrix scores, std::int64_t* ids) {
+        top_k(view(queries, q, d), view(gallery, n, d), filter, scores, ids, workspace, 1);
+      });
+      for (const int threads : kThreads) {
+        expect("narrow_top_k", plain == found(q, k, [&](Matrix scores, std::int64_t* ids) {
+                 narrow_top_k(view(queries, q, d), view(gallery, n, d), narrow, filter, scores,
+                              ids, workspace, threads);
+               }));
+      }
+    }
+  }
+}
+
 }  // namespace
+
+void test_narrow_top_k() {
+  Random random(9);
+  for (const double scale : {1.0, 1e-30, 1e30}) {
+    for (const std::int64_t n : kSizes) check_narrow(random, 3, n, 19, n / 2, scale);
+    check_narrow(random, 7, 3000, 70, 10, scale);
+  }
+  check_narrow(random, 40, 2000, 130, 3, 1.0);
+}
 
 void test_top_k() {
   Random random(8);

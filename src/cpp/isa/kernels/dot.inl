@@ -1,85 +1,140 @@
-// out = A B^T for two row-major matrices, read along their rows.
+// out = A B^T for two row-major matrices, read along their rows, in three forms of number.
 // PyTorch: a @ b.T
 //
-// 4 x 4 sums at a time: eight loads feed sixteen multiply-adds. An element is summed the same way
-// wherever it lies in the block, so equal rows give equal results.
+// kDotRows x 4 sums at a time stay in registers, so that kDotRows + 4 loads feed 4 kDotRows
+// multiply-adds. An element is summed the same way wherever it lies in the block: equal rows give
+// equal results, and a row scored by itself gets the score that it has among others.
 
 namespace refine_itr {
 namespace {
 
-constexpr int kDotRows = 4;
+constexpr int kDotCols = 4;
 
-struct DotBlock {
-  const float* a;
-  const float* b;
-  float* out;
-  std::int64_t a_stride, b_stride, out_stride, depth;
+struct DotFp32 {
+  static constexpr bool kPadded = false;
+  using Sum = Vec;
+  using Numbers = Vec;
+  static Sum start() { return zero(); }
+  static Numbers read(const void* p, std::int64_t n) {
+    const float* x = static_cast<const float*>(p);
+    return n == kWidth ? load(x) : load_n(x, n);
+  }
+  static Sum step(Sum sum, Numbers a, Numbers b) { return fma(a, b, sum); }
+  static Vec lanes(Sum sum) { return sum; }
 };
 
-template <int kA, int kB>
-inline void dot_step(const DotBlock& block, std::int64_t d, std::int64_t n, Vec (&sum)[kA][kB]) {
-  Vec b[kB];
+struct DotBf16 {
+  static constexpr bool kPadded = true;
+  using Sum = Vec;
+  using Numbers = Words;
+  static Sum start() { return zero(); }
+  static Numbers read(const void* p, std::int64_t) { return load_words(p); }
+  static Sum step(Sum sum, Numbers a, Numbers b) { return dot_bf16(sum, a, b); }
+  static Vec lanes(Sum sum) { return sum; }
+};
+
+struct DotInt8 {
+  static constexpr bool kPadded = true;
+  using Sum = Words;
+  using Numbers = Words;
+  static Sum start() { return zero_words(); }
+  static Numbers read(const void* p, std::int64_t) { return load_words(p); }
+  static Sum step(Sum sum, Numbers a, Numbers b) { return dot_int8(sum, a, b); }
+  static Vec lanes(Sum sum) { return to_float(sum); }
+};
+
+// Memory to bring into the cache: so many lines at each step along the depth.
+struct Ahead {
+  const char* next;
+  const char* end;
+  std::int64_t lines;
+};
+
+inline Ahead ahead_of(const DotRows& rows, std::int64_t tile_rows) {
+  constexpr std::int64_t kLine = 64;
+  const std::int64_t strips = (rows.rows_a + tile_rows - 1) / tile_rows;
+  const std::int64_t tiles = strips * ((rows.rows_b + kDotCols - 1) / kDotCols);
+  const std::int64_t steps = tiles * ((rows.words + kWidth - 1) / kWidth);
+  const std::int64_t lines = (rows.ahead_bytes + kLine - 1) / kLine;
+  const char* begin = static_cast<const char*>(rows.ahead);
+  return {begin, begin + rows.ahead_bytes, steps > 0 ? (lines + steps - 1) / steps : 0};
+}
+
+template <class Form, int kA, int kB>
+inline void dot_step(const std::int32_t* a, std::int64_t a_stride, const std::int32_t* b,
+                     std::int64_t b_stride, std::int64_t n, typename Form::Sum (&sum)[kA][kB]) {
+  typename Form::Numbers left[kA];
+#pragma GCC unroll 6
+  for (int i = 0; i < kA; ++i) left[i] = Form::read(a + i * a_stride, n);
 #pragma GCC unroll 4
   for (int j = 0; j < kB; ++j) {
-    const float* p = block.b + j * block.b_stride + d;
-    b[j] = n == kWidth ? load(p) : load_n(p, n);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < kA; ++i) {
-    const float* p = block.a + i * block.a_stride + d;
-    const Vec a = n == kWidth ? load(p) : load_n(p, n);
-#pragma GCC unroll 4
-    for (int j = 0; j < kB; ++j) sum[i][j] = fma(a, b[j], sum[i][j]);
+    const typename Form::Numbers right = Form::read(b + j * b_stride, n);
+#pragma GCC unroll 6
+    for (int i = 0; i < kA; ++i) sum[i][j] = Form::step(sum[i][j], left[i], right);
   }
 }
 
-template <int kA, int kB>
-void dot_block(const DotBlock& block) {
-  Vec sum[kA][kB];
-#pragma GCC unroll 4
+template <class Form, int kA, int kB>
+void dot_tile(const DotRows& rows, std::int64_t row_a, std::int64_t row_b, Ahead& ahead) {
+  const std::int64_t a_stride = rows.a_stride;
+  const std::int64_t b_stride = rows.b_stride;
+  const std::int32_t* a = static_cast<const std::int32_t*>(rows.a) + row_a * a_stride;
+  const std::int32_t* b = static_cast<const std::int32_t*>(rows.b) + row_b * b_stride;
+  typename Form::Sum sum[kA][kB];
+#pragma GCC unroll 6
   for (int i = 0; i < kA; ++i) {
 #pragma GCC unroll 4
-    for (int j = 0; j < kB; ++j) sum[i][j] = zero();
+    for (int j = 0; j < kB; ++j) sum[i][j] = Form::start();
   }
+  const std::int64_t lines = ahead.next < ahead.end ? ahead.lines : 0;
+  const char* next = ahead.next;
   std::int64_t d = 0;
-  for (; d + kWidth <= block.depth; d += kWidth) dot_step<kA, kB>(block, d, kWidth, sum);
-  if (d < block.depth) dot_step<kA, kB>(block, d, block.depth - d, sum);
-#pragma GCC unroll 4
+  for (; d + kWidth <= rows.words; d += kWidth) {
+    for (std::int64_t line = 0; line < lines; ++line, next += 64) __builtin_prefetch(next, 0, 2);
+    dot_step<Form, kA, kB>(a + d, a_stride, b + d, b_stride, kWidth, sum);
+  }
+  ahead.next = next;
+  if constexpr (!Form::kPadded) {
+    if (d < rows.words) {
+      dot_step<Form, kA, kB>(a + d, a_stride, b + d, b_stride, rows.words - d, sum);
+    }
+  }
+  float* out = rows.out + row_a * rows.out_stride + row_b;
+#pragma GCC unroll 6
   for (int i = 0; i < kA; ++i) {
+    Vec lanes[kDotCols];
 #pragma GCC unroll 4
-    for (int j = 0; j < kB; ++j) block.out[i * block.out_stride + j] = reduce_add(sum[i][j]);
+    for (int j = 0; j < kDotCols; ++j) lanes[j] = Form::lanes(sum[i][kB == kDotCols ? j : 0]);
+    float sums[kDotCols];
+    float* target = kB == kDotCols ? out + i * rows.out_stride : sums;
+    reduce_add4(lanes[0], lanes[1], lanes[2], lanes[3], target);
+    if (kB != kDotCols) out[i * rows.out_stride] = sums[0];
   }
 }
 
-template <int kA>
-void dot_strip(DotBlock block, std::int64_t rows_b) {
-  for (; rows_b > 0; rows_b -= kDotRows) {
-    switch (rows_b) {
-      case 1: return dot_block<kA, 1>(block);
-      case 2: return dot_block<kA, 2>(block);
-      case 3: return dot_block<kA, 3>(block);
-      default: dot_block<kA, kDotRows>(block);
-    }
-    block.b += kDotRows * block.b_stride;
-    block.out += kDotRows;
+template <class Form, int kA>
+void dot_strip(const DotRows& rows, std::int64_t row_a, std::int64_t count, Ahead& ahead) {
+  if constexpr (kA > 1) {
+    if (count < kA) return dot_strip<Form, kA - 1>(rows, row_a, count, ahead);
+  }
+  std::int64_t j = 0;
+  for (; j + kDotCols <= rows.rows_b; j += kDotCols) {
+    dot_tile<Form, kA, kDotCols>(rows, row_a, j, ahead);
+  }
+  for (; j < rows.rows_b; ++j) dot_tile<Form, kA, 1>(rows, row_a, j, ahead);
+}
+
+template <class Form>
+void dot_rows_of(const DotRows& rows) {
+  Ahead ahead = ahead_of(rows, kDotRows);
+  for (std::int64_t i = 0; i < rows.rows_a; i += kDotRows) {
+    dot_strip<Form, kDotRows>(rows, i, rows.rows_a - i, ahead);
   }
 }
 
-void dot_rows(const float* a, std::int64_t a_stride, std::int64_t rows_a, const float* b,
-              std::int64_t b_stride, std::int64_t rows_b, std::int64_t depth, float* out,
-              std::int64_t out_stride) noexcept {
-  DotBlock block = {a, b, out, a_stride, b_stride, out_stride, depth};
-  for (; rows_a > 0; rows_a -= kDotRows) {
-    switch (rows_a) {
-      case 1: return dot_strip<1>(block, rows_b);
-      case 2: return dot_strip<2>(block, rows_b);
-      case 3: return dot_strip<3>(block, rows_b);
-      default: dot_strip<kDotRows>(block, rows_b);
-    }
-    block.a += kDotRows * a_stride;
-    block.out += kDotRows * out_stride;
-  }
-}
+void dot_rows(const DotRows& rows) noexcept { dot_rows_of<DotFp32>(rows); }
+void dot_rows_bf16(const DotRows& rows) noexcept { dot_rows_of<DotBf16>(rows); }
+void dot_rows_int8(const DotRows& rows) noexcept { dot_rows_of<DotInt8>(rows); }
 
 }  // namespace
 }  // namespace refine_itr

@@ -1,0 +1,78 @@
+// A row of activations in the words of a product, quantised on the way.
+// PyTorch: x;  x.bfloat16();  (x * 127 / x.abs().max()).round()
+
+namespace refine_itr {
+namespace {
+
+void pack_row_fp32(const float* x, std::int64_t depth, std::uint32_t* a, std::int64_t a_pass,
+                   float*) noexcept {
+  for (; depth > 0; depth -= kPassWords, x += kPassWords, a += a_pass) {
+    const std::int64_t n = depth < kPassWords ? depth : kPassWords;
+    for (std::int64_t i = 0; i < n; i += kWidth) {
+      const std::int64_t lanes = lanes_of(n - i, 0);
+      store_n(reinterpret_cast<float*>(a) + i, load_n(x + i, lanes), lanes);
+    }
+    if (n % 2 != 0) reinterpret_cast<float*>(a)[n] = 0.0F;
+  }
+}
+
+#if defined(REFINE_ITR_NATIVE_BF16)
+
+void pack_row_bf16(const float* x, std::int64_t depth, std::uint32_t* a, std::int64_t a_pass,
+                   float*) noexcept {
+  constexpr std::int64_t kPass = 2 * kPassWords;
+  for (; depth > 0; depth -= kPass, x += kPass, a += a_pass) {
+    const std::int64_t n = depth < kPass ? depth : kPass;
+    auto* out = reinterpret_cast<std::uint16_t*>(a);
+    for (std::int64_t i = 0; i < n; i += kWidth) {
+      const std::int64_t lanes = lanes_of(n - i, 0);
+      store_bf16(out + i, load_n(x + i, lanes), lanes);
+    }
+    if (n % 2 != 0) out[n] = 0;
+  }
+}
+
+#else
+
+void pack_row_bf16(const float* x, std::int64_t depth, std::uint32_t* a, std::int64_t a_pass,
+                   float* row_scale) noexcept {
+  pack_row_fp32(x, depth, a, a_pass, row_scale);
+}
+
+#endif
+
+// A row whose largest number is smaller is taken for zeros: 127 / size would overflow.
+constexpr float kLeastSize = 1e-35F;
+
+// The largest absolute value; NaN if a number is not finite.
+inline float quantised_size(const float* x, std::int64_t depth) {
+  Vec size = zero();
+  Vec poison = zero();  // maximum loses a NaN; 0 x is NaN exactly where x is not finite
+  for (std::int64_t i = 0; i < depth; i += kWidth) {
+    const Vec v = load_n(x + i, lanes_of(depth - i, 0));
+    size = maximum(size, maximum(v, sub(zero(), v)));
+    poison = fma(zero(), v, poison);
+  }
+  return reduce_max(size) + reduce_add(poison);
+}
+
+void pack_row_int8(const float* x, std::int64_t depth, std::uint32_t* a, std::int64_t a_pass,
+                   float* row_scale) noexcept {
+  constexpr std::int64_t kPass = 4 * kPassWords;
+  const float size = quantised_size(x, depth);
+  const bool vanishes = size < kLeastSize;
+  *row_scale = vanishes ? 0.0F : size / 127.0F;
+  const Vec steps = broadcast(vanishes ? 0.0F : 127.0F / size);
+  for (; depth > 0; depth -= kPass, x += kPass, a += a_pass) {
+    const std::int64_t n = depth < kPass ? depth : kPass;
+    auto* out = reinterpret_cast<std::uint8_t*>(a);
+    for (std::int64_t i = 0; i < n; i += kWidth) {
+      const std::int64_t lanes = lanes_of(n - i, 0);
+      store_activations(out + i, mul(load_n(x + i, lanes), steps), lanes);
+    }
+    for (std::int64_t i = n; i % 4 != 0; ++i) out[i] = 0;
+  }
+}
+
+}  // namespace
+}  // namespace refine_itr

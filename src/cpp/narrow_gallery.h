@@ -1,0 +1,67 @@
+// A gallery in bfloat16 or 8-bit integers: a half or a quarter of the memory to read. Searching it
+// finds the few rows that can be among the best; ops/narrow_top_k.h scores these in float32.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "matrix_view.h"
+#include "workspace.h"
+
+namespace refine_itr {
+
+enum class NarrowPrecision { bf16, int8 };
+
+// What a vector v became: codes c, with v = scale c + e. Norms are upper bounds; infinite for a
+// vector that is not finite, whose codes are zeros.
+struct NarrowRow {
+  float scale;
+  float sum;    // of the codes of int8; 0 for bf16
+  float norm;   // >= ||v||
+  float error;  // >= ||e||
+};
+
+// Bytes of the codes of one vector: whole cache lines, padded with zeros.
+std::int64_t narrow_row_bytes(std::int64_t dim, NarrowPrecision precision);
+
+// Writes the codes of v (dim) into `codes` (narrow_row_bytes), int8 ones signed.
+NarrowRow narrow_row(const float* v, std::int64_t dim, NarrowPrecision precision,
+                     std::byte* codes) noexcept;
+
+class NarrowGallery {
+ public:
+  NarrowGallery(ConstMatrix rows, NarrowPrecision precision);
+
+  // rows (m, dim). Throws std::bad_alloc, and is then as it was.
+  void append(ConstMatrix rows);
+  // Row 0 <= index < n becomes `row` (dim).
+  void replace(std::int64_t index, const float* row) noexcept;
+
+  NarrowPrecision precision() const noexcept { return precision_; }
+  std::int64_t n() const noexcept { return n_; }
+  std::int64_t dim() const noexcept { return dim_; }
+  std::int64_t row_bytes() const noexcept { return row_bytes_; }
+  std::int64_t nbytes() const noexcept;
+
+  const std::byte* codes() const noexcept { return codes_.get(); }  // (n, row_bytes)
+  const float* scales() const noexcept { return scales_.data(); }   // (n) each, as in NarrowRow
+  const float* sums() const noexcept { return sums_.data(); }
+  const float* norms() const noexcept { return norms_.data(); }
+  const float* errors() const noexcept { return errors_.data(); }
+  // >= the norm of every finite row.
+  float largest_norm() const noexcept { return largest_norm_; }
+
+ private:
+  void reserve(std::int64_t n);
+
+  NarrowPrecision precision_;
+  std::int64_t dim_;
+  std::int64_t row_bytes_;
+  std::int64_t n_ = 0;
+  std::int64_t capacity_ = 0;
+  AlignedBytes codes_;
+  std::vector<float> scales_, sums_, norms_, errors_;  // (capacity)
+  float largest_norm_ = 0.0F;
+};
+
+}  // namespace refine_itr

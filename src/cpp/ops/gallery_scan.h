@@ -1,0 +1,144 @@
+// One pass over a gallery: every row is read once, scored against all queries while it is in the
+// cache, and its scores are looked at before the next rows overwrite them.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+#include "isa/table.h"
+#include "matrix_view.h"
+#include "ops/row_filter.h"
+#include "parallel.h"
+#include "workspace.h"
+
+namespace refine_itr {
+
+// Queries scored at once: whole tiles of the kernels, small enough for the first-level cache.
+constexpr std::int64_t kQueryStrip = 6;
+// Part of the gallery that stays in the second-level cache while all queries pass over it, with
+// the next part on its way.
+constexpr std::int64_t kScanChunkBytes = 256 << 10;
+// The next part is fetched during so many strips of queries; later ones would fetch too little at
+// a time.
+constexpr std::int64_t kAheadStrips = 4;
+
+// Queries, and bytes of what one thread holds of them, that are searched for at once: they bound the
+// workspace.
+constexpr std::int64_t kQueryChunk = 1024;
+constexpr std::int64_t kListBytes = 32 << 20;
+
+// search(queries, scores, ids) for parts of them; `list_bytes` is what a query takes.
+template <class Search>
+void in_query_chunks(ConstMatrix queries, Matrix scores, std::int64_t* ids,
+                     std::int64_t list_bytes, const Search& search) {
+  const std::int64_t chunk = std::clamp<std::int64_t>(kListBytes / list_bytes, 1, kQueryChunk);
+  for (std::int64_t q = 0; q < queries.rows; q += chunk) {
+    const std::int64_t rows = std::min(chunk, queries.rows - q);
+    search(ConstMatrix{queries.row(q), rows, queries.cols, queries.stride},
+           Matrix{scores.row(q), rows, scores.cols, scores.stride}, ids + q * scores.cols);
+  }
+}
+
+// Rows of 32-bit words: floats, pairs of bfloat16, or fours of 8-bit integers.
+struct WordRows {
+  const std::int32_t* data;
+  std::int64_t rows;
+  std::int64_t words;
+  std::int64_t stride;
+
+  const std::int32_t* row(std::int64_t i) const { return data + i * stride; }
+};
+
+inline WordRows word_rows(ConstMatrix m) {
+  return {reinterpret_cast<const std::int32_t*>(m.data), m.rows, m.cols, m.stride};
+}
+
+struct GalleryScan {
+  void (*dot)(const DotRows& rows) noexcept;
+  WordRows queries;
+  WordRows gallery;
+  RowFilter filter;
+
+  std::int64_t chunk_rows() const {
+    const std::int64_t row_bytes = std::max<std::int64_t>(4 * gallery.words, 1);
+    return std::clamp<std::int64_t>(kScanChunkBytes / row_bytes / 8 * 8, 8, 1024);
+  }
+  // Floats that each thread needs.
+  std::int64_t scratch_size() const { return kQueryStrip * chunk_rows(); }
+};
+
+namespace detail {
+
+// Part `strip` of the memory of the chunk that comes next, for the kernel to fetch.
+inline Range ahead_part(Range bytes, std::int64_t strips, std::int64_t strip) {
+  const std::int64_t parts = std::min(strips, kAheadStrips);
+  if (strip >= parts) return {0, 0};
+  const Range part = split_range(bytes.size(), parts, strip);
+  return {bytes.begin + part.begin, bytes.begin + part.end};
+}
+
+template <class Offer>
+void scan_run(const GalleryScan& scan, Range run, Range ahead, float* scores, int rank,
+              const Offer& offer) noexcept {
+  const std::int64_t strips = ceil_div(scan.queries.rows, kQueryStrip);
+  for (std::int64_t strip = 0; strip < strips; ++strip) {
+    const std::int64_t q = strip * kQueryStrip;
+    const std::int64_t n = std::min(kQueryStrip, scan.queries.rows - q);
+    const Range fetch = ahead_part(ahead, strips, strip);
+    const char* memory = reinterpret_cast<const char*>(scan.gallery.data);
+    scan.dot({scan.queries.row(q), scan.gallery.row(run.begin), scores, scan.queries.stride,
+              scan.gallery.stride, run.size(), n, run.size(), scan.gallery.words,
+              memory + fetch.begin, fetch.size()});
+    for (std::int64_t i = 0; i < n; ++i) offer(rank, q + i, run, scores + i * run.size());
+  }
+}
+
+}  // namespace detail
+
+// offer(rank, query, run, scores) for each query and each run of rows, from the thread `rank` of
+// at most `threads`; scores (run.size()) may be overwritten. A thread's runs have rising ids.
+// scratch (threads * scan.scratch_size()).
+template <class Offer>
+void scan_gallery(const GalleryScan& scan, float* scratch, int threads,
+                  const Offer& offer) noexcept {
+  const std::int64_t rows = scan.chunk_rows();
+  const std::int64_t chunks = ceil_div(scan.gallery.rows, rows);
+  const auto chunk_range = [&](std::int64_t chunk) {
+    return Range{std::min(chunk * rows, scan.gallery.rows),
+                 std::min((chunk + 1) * rows, scan.gallery.rows)};
+  };
+  std::atomic<std::int64_t> next{0};
+  parallel_team(threads, [&](Team team) {
+    float* scores = scratch + team.rank * scan.scratch_size();
+    // A thread claims its next chunk before it works on this one, to know what to fetch.
+    for (std::int64_t chunk = next++, claimed; chunk < chunks; chunk = claimed) {
+      claimed = next++;
+      const Range own = chunk_range(chunk);
+      const Range coming = chunk_range(claimed);
+      const std::int64_t row_bytes = 4 * scan.gallery.stride;
+      Range ahead{coming.begin * row_bytes, coming.end * row_bytes};
+      if (scan.filter.bits != nullptr) ahead = {0, 0};
+      Range left = own;
+      for (Range run = scan.filter.next_run(left); run.size() > 0;
+           run = scan.filter.next_run(left)) {
+        detail::scan_run(scan, run, ahead, scores, team.rank, offer);
+        left.begin = run.end;
+      }
+    }
+  });
+}
+
+// The queries where rows start at cache lines, padded with zeros.
+inline Matrix aligned_copy(ConstMatrix queries, WorkspaceScope& scope) {
+  constexpr std::int64_t kFloats = kCacheLine / sizeof(float);
+  const std::int64_t stride = ceil_div(queries.cols, kFloats) * kFloats;
+  const Matrix copy{scope.take<float>(queries.rows * stride), queries.rows, queries.cols, stride};
+  for (std::int64_t i = 0; i < queries.rows; ++i) {
+    std::copy_n(queries.row(i), queries.cols, copy.row(i));
+    std::fill(copy.row(i) + queries.cols, copy.row(i) + stride, 0.0F);
+  }
+  return copy;
+}
+
+}  // namespace refine_itr
