@@ -25,15 +25,17 @@ class Effort:
         rounds: Turns that each call gets.
         turn_s: Seconds of a turn; a turn has at least one timed call.
         most: Most timed calls of a turn.
+        enough_s: A call that has taken so many seconds gets no further turn.
     """
 
     rounds: int
     turn_s: float
     most: int
+    enough_s: float
 
 
-FULL = Effort(rounds=5, turn_s=0.3, most=50)
-QUICK = Effort(rounds=2, turn_s=0.01, most=3)
+FULL = Effort(rounds=5, turn_s=0.3, most=50, enough_s=8.0)
+QUICK = Effort(rounds=2, turn_s=0.01, most=3, enough_s=1.0)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Times:
         return 1e3 * float(np.median(self.seconds))
 
 
-def interleave(calls: Mapping[str, Call], effort: Effort) -> dict[str, Times]:
+def interleave(calls: Mapping[str, Callable[[], object]], effort: Effort) -> dict[str, Times]:
     """Times every call in turn, over and over: ours, peer 1, peer 2, ours, peer 1, ...
 
     Each turn starts with a pause and an untimed call: the threads are awake and its own weights,
@@ -69,15 +71,16 @@ def interleave(calls: Mapping[str, Call], effort: Effort) -> dict[str, Times]:
     try:
         for _ in range(effort.rounds):
             for name, call in calls.items():
-                time.sleep(_PAUSE_S)
-                call()
-                seconds[name] += _turn(call, effort)
+                if sum(seconds[name]) < effort.enough_s:
+                    time.sleep(_PAUSE_S)
+                    call()
+                    seconds[name] += _turn(call, effort)
     finally:
         gc.enable()
     return {name: Times(tuple(values)) for name, values in seconds.items()}
 
 
-def _turn(call: Call, effort: Effort) -> list[float]:
+def _turn(call: Callable[[], object], effort: Effort) -> list[float]:
     seconds: list[float] = []
     while not seconds or (sum(seconds) < effort.turn_s and len(seconds) < effort.most):
         started = time.perf_counter()

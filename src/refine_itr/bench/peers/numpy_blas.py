@@ -7,13 +7,15 @@ from threadpoolctl import threadpool_limits
 
 from refine_itr.bench.arrays import encode_images, encode_texts
 from refine_itr.bench.equations import ImageWork
+from refine_itr.bench.gallery import Ids, SearchCall, SearchWork
 from refine_itr.bench.report import Baseline
 from refine_itr.bench.sentences import TextWork
 from refine_itr.bench.timing import Call
+from refine_itr.types import FloatArray
 
 NAME = "NumPy"
 PACKAGES = ("numpy", "threadpoolctl")
-PRECISIONS = ("fp32",)
+PRECISIONS = SEARCH_PRECISIONS = ("fp32",)
 
 
 def image_call(work: ImageWork, baseline: Baseline, precision: str, threads: int) -> Call:
@@ -26,6 +28,21 @@ def text_call(work: TextWork, baseline: Baseline, precision: str, threads: int) 
     """Returns a call that embeds the batch."""
     set_threads(threads)
     return encode_texts(work, baseline, np.float32)
+
+
+def search_call(work: SearchWork, precision: str, threads: int) -> SearchCall:
+    """Returns a call that gives scores and ids (q, k), best first."""
+    set_threads(threads)
+    first = len(work.gallery) - work.k
+
+    def call() -> tuple[FloatArray, Ids]:
+        scores = work.queries @ work.gallery.T
+        best = np.argpartition(scores, first, axis=1)[:, first:]
+        found = np.take_along_axis(scores, best, axis=1)
+        order = np.argsort(-found, axis=1)
+        return np.take_along_axis(found, order, axis=1), np.take_along_axis(best, order, axis=1)
+
+    return call
 
 
 def set_threads(threads: int) -> None:

@@ -11,6 +11,7 @@ from torch.nn.functional import linear, normalize
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from refine_itr.bench.equations import GRU_WEIGHTS, ImageWork, image_encoder
+from refine_itr.bench.gallery import Ids, SearchCall, SearchWork
 from refine_itr.bench.report import Baseline
 from refine_itr.bench.sentences import Steps, TextWork
 from refine_itr.bench.timing import Call
@@ -19,7 +20,7 @@ from refine_itr.types import FloatArray
 
 NAME = "PyTorch"
 PACKAGES = ("torch",)
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = SEARCH_PRECISIONS = ("fp32", "bf16")
 
 _Function = Callable[[Any], torch.Tensor]
 
@@ -83,6 +84,20 @@ def text_call(work: TextWork, baseline: Baseline, precision: str, threads: int) 
     set_threads(threads)
     make = _text_folded if baseline == "folded" else _text_as_written
     return _call(make(TorchOps(precision), work))
+
+
+def search_call(work: SearchWork, precision: str, threads: int) -> SearchCall:
+    """Returns a call that gives scores and ids (q, k), best first."""
+    set_threads(threads)
+    ops = TorchOps(precision)
+    gallery, queries = ops.constant(work.gallery), ops.constant(work.queries)
+
+    def call() -> tuple[FloatArray, Ids]:
+        with torch.inference_mode():
+            scores, ids = torch.topk(linear(queries, gallery), work.k)
+        return scores.float().numpy(), ids.numpy()
+
+    return call
 
 
 def _text_as_written(ops: TorchOps, work: TextWork) -> Callable[[], torch.Tensor]:

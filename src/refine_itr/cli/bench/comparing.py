@@ -1,11 +1,13 @@
-"""``refine-itr bench encoders``: ours beside other libraries, and what the machine allows."""
+"""``refine-itr bench encoders``, ``topk``: ours, other libraries, and what the machine allows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from refine_itr.cli.bench.options import DimOption, PrecisionOption, QuickOption
 from refine_itr.cli.options import JsonOption, ThreadsOption
@@ -54,6 +56,28 @@ def bench_encoders(
         text_tasks(sizes, bench.threads),
     )
     print_comparison(bench, compare_encoders(tasks, bench), json)
+
+
+def bench_top_k(
+    large: Annotated[
+        bool, typer.Option("--large", help="Also a million of 512: some 6 GB of memory.")
+    ] = False,
+    precision: PrecisionOption = None,
+    quick: QuickOption = False,
+    threads: ThreadsOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Compare exact search with FAISS, usearch, PyTorch and NumPy.
+
+    Times are those of a call with all its queries. With a bf16 or int8 gallery our results are
+    still those of fp32; peers with one may miss some.
+    """
+    from refine_itr.bench.comparison import open_bench
+    from refine_itr.bench.gallery import LARGE_SIZES, PEERS, QUICK_SIZES, SIZES, compare_top_k
+
+    sizes = QUICK_SIZES if quick else SIZES + (LARGE_SIZES if large else ())
+    bench = open_bench(PEERS, threads=threads, wanted=precision, quick=quick)
+    print_comparison(bench, compare_top_k(sizes, bench), json)
 
 
 def print_comparison(bench: Bench, rows: Iterable[Row], json: bool) -> None:
