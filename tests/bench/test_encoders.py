@@ -114,7 +114,7 @@ def test_a_wrong_answer_stops_it(
         return lambda: call() * wrong
 
     monkeypatch.setattr(encoders.native, "text_call", planted)
-    with pytest.raises(WrongAnswerError, match="ours: expected embeddings within"):
+    with pytest.raises(WrongAnswerError, match="ours: expected vectors within"):
         next(compare_encoders(text_tasks(QUICK_SIZES, 2), bench))
 
 

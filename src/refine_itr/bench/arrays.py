@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refine_itr.bench.equations import ImageWork, image_encoder
+from refine_itr.bench.equations import Function, ImageWork, Ops, image_encoder
 from refine_itr.bench.report import Baseline
 from refine_itr.bench.sentences import Steps, TextWork
 from refine_itr.encoding.folding import gate_table
@@ -87,11 +87,24 @@ class ArrayOps:
         return scaled
 
 
+def array_call(
+    build: Callable[[Ops], Function], x: FloatArray, dtype: npt.DTypeLike
+) -> Callable[[], Array]:
+    """Returns a call of a function of arrays.
+
+    Args:
+        build: Makes the function from operations.
+        x: Its argument.
+        dtype: Of all arithmetic.
+    """
+    ops = ArrayOps(dtype)
+    function, values = build(ops), ops.constant(x)
+    return lambda: function(values)
+
+
 def encode_images(work: ImageWork, baseline: Baseline, dtype: npt.DTypeLike) -> Callable[[], Array]:
     """Returns a call that embeds the batch: (b, D)."""
-    ops = ArrayOps(dtype)
-    encode = image_encoder(ops, work, baseline)
-    return lambda: encode(ops.constant(work.regions))
+    return array_call(lambda ops: image_encoder(ops, work, baseline), work.regions, dtype)
 
 
 def encode_texts(work: TextWork, baseline: Baseline, dtype: npt.DTypeLike) -> Callable[[], Array]:

@@ -11,10 +11,10 @@ import numpy as np
 
 from refine_itr.bench import native
 from refine_itr.bench.arrays import Array, encode_images, encode_texts
-from refine_itr.bench.checking import TOLERANCES, check_embeddings
+from refine_itr.bench.checking import TOLERANCES, check_vectors
 from refine_itr.bench.comparison import Bench
 from refine_itr.bench.costs import image_multiply_adds, text_multiply_adds
-from refine_itr.bench.equations import ImageWork
+from refine_itr.bench.equations import Function, ImageWork, Ops, image_encoder
 from refine_itr.bench.paper_model import (
     FEATURES,
     REGIONS,
@@ -27,6 +27,7 @@ from refine_itr.bench.paper_model import (
 from refine_itr.bench.report import OURS, Baseline, Row, Work
 from refine_itr.bench.sentences import TextWork, text_work
 from refine_itr.bench.timing import Call, interleave
+from refine_itr.types import FloatArray
 
 PEERS = ("pytorch", "onnx_runtime", "openvino_cpu", "numpy_blas")
 BASELINES: tuple[Baseline, ...] = ("as-written", "folded")
@@ -66,8 +67,10 @@ class EncoderPeer(Protocol):
     NAME: str
     PRECISIONS: tuple[str, ...]
 
-    def image_call(self, work: ImageWork, baseline: Baseline, precision: str, threads: int) -> Call:
-        """Returns a call that embeds the batch."""
+    def array_call(
+        self, build: Callable[[Ops], Function], x: FloatArray, precision: str, threads: int
+    ) -> Call:
+        """Returns a call of the function that ``build`` makes of operations."""
 
     def text_call(self, work: TextWork, baseline: Baseline, precision: str, threads: int) -> Call:
         """Returns a call that embeds the batch."""
@@ -112,7 +115,7 @@ def compare_encoders(tasks: Iterable[Task], bench: Bench) -> Iterator[Row]:
         for precision, baseline in product(bench.precisions, BASELINES):
             calls = {OURS: task.ours(precision)}
             calls |= _peer_calls(task, bench.peers, baseline, COMPETING[precision])
-            check_embeddings(calls, task.expected, TOLERANCES[precision])
+            check_vectors(calls, task.expected, TOLERANCES[precision])
             yield Row(_work(task, precision, baseline, bench), interleave(calls, bench.effort))
 
 
@@ -157,7 +160,9 @@ def _image_task(work: ImageWork, threads: int) -> Task:
         return native.image_call(work, precision, threads)
 
     def theirs(peer: EncoderPeer, baseline: Baseline, precision: str) -> Call:
-        return peer.image_call(work, baseline, precision, threads)
+        return peer.array_call(
+            lambda ops: image_encoder(ops, work, baseline), work.regions, precision, threads
+        )
 
     multiply_adds = batch * image_multiply_adds(image, dim, "folded")
     expected = encode_images(work, "as-written", np.float64)()

@@ -65,12 +65,9 @@ class Ops(Protocol):
 
 def image_encoder(ops: Ops, work: ImageWork, baseline: Baseline) -> Function:
     """Returns the encoder: fc, graph layers, l2norm over the regions, GRU, l2norm."""
-    image, weights = work.config.image, work.weights
-    layer = _LAYERS[image.graph, baseline]
-    fc = _linear(ops, weights, "image.fc")
-    scale = np.float32(1 / image.regions if image.scale_affinity else 1)
-    layers = [layer(ops, weights, f"image.graph.{i}", scale) for i in range(image.layers)]
-    gru = ops.gru(*(weights[f"image.gru.{kind}"] for kind in GRU_WEIGHTS))
+    fc = _linear(ops, work.weights, "image.fc")
+    layers = [graph_layer(ops, work, baseline, i) for i in range(work.config.image.layers)]
+    gru = ops.gru(*(work.weights[f"image.gru.{kind}"] for kind in GRU_WEIGHTS))
 
     def encode(regions: Value) -> Value:
         v = fc(regions)
@@ -79,6 +76,13 @@ def image_encoder(ops: Ops, work: ImageWork, baseline: Baseline) -> Function:
         return ops.unit(gru(ops.unit(v)))
 
     return encode
+
+
+def graph_layer(ops: Ops, work: ImageWork, baseline: Baseline, number: int) -> Function:
+    """Returns one of the graph layers."""
+    image = work.config.image
+    scale = np.float32(1 / image.regions if image.scale_affinity else 1)
+    return _LAYERS[image.graph, baseline](ops, work.weights, f"image.graph.{number}", scale)
 
 
 def light_gcn(ops: Ops, weights: Weights, name: str, scale: np.float32) -> Function:

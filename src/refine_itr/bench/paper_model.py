@@ -26,6 +26,7 @@ def paper_config(
     *,
     regions: int = REGIONS,
     features: int = FEATURES,
+    layers: int = LAYERS,
     vocabulary: int = VOCABULARY,
     batch_norm: bool = False,
 ) -> BundleConfig:
@@ -34,7 +35,7 @@ def paper_config(
         regions=regions,
         features=features,
         graph=graph,
-        layers=LAYERS,
+        layers=layers,
         scale_affinity=True,
         batch_norm=batch_norm,
         normalize_projection=False,

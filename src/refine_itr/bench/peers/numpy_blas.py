@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from refine_itr.bench.arrays import encode_images, encode_texts
-from refine_itr.bench.equations import ImageWork
+from refine_itr.bench import arrays
+from refine_itr.bench.equations import Function, Ops
 from refine_itr.bench.gallery import Ids, SearchCall, SearchWork
 from refine_itr.bench.report import Baseline
 from refine_itr.bench.sentences import TextWork
@@ -18,16 +20,18 @@ PACKAGES = ("numpy", "threadpoolctl")
 PRECISIONS = SEARCH_PRECISIONS = ("fp32",)
 
 
-def image_call(work: ImageWork, baseline: Baseline, precision: str, threads: int) -> Call:
-    """Returns a call that embeds the batch."""
+def array_call(
+    build: Callable[[Ops], Function], x: FloatArray, precision: str, threads: int
+) -> Call:
+    """Returns a call of the function that ``build`` makes of operations."""
     set_threads(threads)
-    return encode_images(work, baseline, np.float32)
+    return arrays.array_call(build, x, np.float32)
 
 
 def text_call(work: TextWork, baseline: Baseline, precision: str, threads: int) -> Call:
     """Returns a call that embeds the batch."""
     set_threads(threads)
-    return encode_texts(work, baseline, np.float32)
+    return arrays.encode_texts(work, baseline, np.float32)
 
 
 def search_call(work: SearchWork, precision: str, threads: int) -> SearchCall:

@@ -10,13 +10,12 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from refine_itr.bench.equations import GRU_WEIGHTS, ImageWork, image_encoder
+from refine_itr.bench.equations import GRU_WEIGHTS, Function, Ops
 from refine_itr.bench.report import Baseline
 from refine_itr.bench.sentences import TextWork
 from refine_itr.encoding.folding import gate_table
 from refine_itr.types import FloatArray
 
-_Function = Callable[["Value"], "Value"]
 _Inputs = dict[str, tuple[int, list[int]]]
 
 _OPSET, _IR = 18, 10  # what both runtimes of the last two years read
@@ -73,14 +72,14 @@ class GraphOps:
         self._nodes.append(helper.make_node(kind, given, names, **attributes))
         return Value(self, names[-1])
 
-    def linear(self, weight: FloatArray, bias: FloatArray) -> _Function:
+    def linear(self, weight: FloatArray, bias: FloatArray) -> Callable[[Value], Value]:
         """Returns x -> x W^T + b."""
         w, b = self.constant(weight.T), self.constant(bias)
         return lambda x: x @ w + b
 
     def gru(
         self, w_ih: FloatArray, w_hh: FloatArray, b_ih: FloatArray, b_hh: FloatArray
-    ) -> _Function:
+    ) -> Callable[[Value], Value]:
         """Returns (b, K, D) -> the last hidden state."""
 
         def run(x: Value) -> Value:
@@ -120,19 +119,18 @@ class GraphOps:
         tiny = self.constant(np.array(1e-12, np.float32))
         return self.node("Div", a, self.node("Max", norm, tiny))
 
-    def model(self, inputs: _Inputs, output: Value, shape: list[int]) -> bytes:
+    def model(self, inputs: _Inputs, output: Value) -> bytes:
         """Returns the finished model.
 
         Args:
             inputs: Element type and shape by name.
-            output: The value that is the result.
-            shape: Of the result, float32.
+            output: The value that is the result, float32.
         """
         graph = helper.make_graph(
             self._nodes,
             "encoder",
             [helper.make_tensor_value_info(name, *spec) for name, spec in inputs.items()],
-            [helper.make_tensor_value_info(output.name, TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info(output.name, TensorProto.FLOAT, None)],
             self._constants,
         )
         opset = [helper.make_opsetid("", _OPSET)]
@@ -141,12 +139,11 @@ class GraphOps:
         return data
 
 
-def image_graph(work: ImageWork, baseline: Baseline) -> bytes:
-    """Returns the model "regions" (b, K, C) -> (b, D)."""
+def array_graph(build: Callable[[Ops], Function], x: FloatArray) -> bytes:
+    """Returns the model "x" -> the function that ``build`` makes of operations."""
     ops = GraphOps()
-    out = image_encoder(ops, work, baseline)(ops.input("regions"))
-    inputs = {"regions": (TensorProto.FLOAT, list(work.regions.shape))}
-    return ops.model(inputs, out, [len(work.regions), work.config.dim])
+    out = build(ops)(ops.input("x"))
+    return ops.model({"x": (TensorProto.FLOAT, list(x.shape))}, out)
 
 
 def text_graph(work: TextWork, baseline: Baseline) -> bytes:
@@ -155,7 +152,7 @@ def text_graph(work: TextWork, baseline: Baseline) -> bytes:
     make = _text_folded if baseline == "folded" else _text_as_written
     n, longest = work.padded.shape
     inputs = {"tokens": (TensorProto.INT64, [n, longest]), "lengths": (TensorProto.INT32, [n])}
-    return ops.model(inputs, ops.unit(make(ops, work)), [n, work.dim])
+    return ops.model(inputs, ops.unit(make(ops, work)))
 
 
 def _text_as_written(ops: GraphOps, work: TextWork) -> Value:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import onnxruntime as ort
 
-from refine_itr.bench.equations import ImageWork
-from refine_itr.bench.peers.onnx_graph import image_graph, text_graph
+from refine_itr.bench.equations import Function, Ops
+from refine_itr.bench.peers.onnx_graph import array_graph, text_graph
 from refine_itr.bench.report import Baseline
 from refine_itr.bench.sentences import TextWork
 from refine_itr.bench.timing import Call
+from refine_itr.types import FloatArray
 
 NAME = "ONNX Runtime"
 PACKAGES = ("onnxruntime", "onnx")
 PRECISIONS = ("fp32",)
 
 
-def image_call(work: ImageWork, baseline: Baseline, precision: str, threads: int) -> Call:
-    """Returns a call that embeds the batch."""
-    return run_graph(image_graph(work, baseline), {"regions": work.regions}, threads)
+def array_call(
+    build: Callable[[Ops], Function], x: FloatArray, precision: str, threads: int
+) -> Call:
+    """Returns a call of the function that ``build`` makes of operations."""
+    return run_graph(array_graph(build, x), {"x": x}, threads)
 
 
 def text_call(work: TextWork, baseline: Baseline, precision: str, threads: int) -> Call:

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import linear, normalize
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from refine_itr.bench.equations import GRU_WEIGHTS, ImageWork, image_encoder
+from refine_itr.bench.equations import GRU_WEIGHTS, Function, Ops
 from refine_itr.bench.gallery import Ids, SearchCall, SearchWork
 from refine_itr.bench.report import Baseline
 from refine_itr.bench.sentences import Steps, TextWork
@@ -71,12 +71,13 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def image_call(work: ImageWork, baseline: Baseline, precision: str, threads: int) -> Call:
-    """Returns a call that embeds the batch."""
+def array_call(
+    build: Callable[[Ops], Function], x: FloatArray, precision: str, threads: int
+) -> Call:
+    """Returns a call of the function that ``build`` makes of operations."""
     set_threads(threads)
-    encode = image_encoder(TorchOps(precision), work, baseline)
-    regions = torch.from_numpy(work.regions)
-    return _call(lambda: encode(regions.to(_DTYPES[precision])))
+    function, values = build(TorchOps(precision)), torch.from_numpy(x)
+    return _call(lambda: function(values.to(_DTYPES[precision])))
 
 
 def text_call(work: TextWork, baseline: Baseline, precision: str, threads: int) -> Call:

@@ -1,4 +1,4 @@
-"""``refine-itr bench encoders``, ``topk``: ours, other libraries, and what the machine allows."""
+"""``refine-itr bench kernels``, ``encoders``, ``topk``: ours beside other libraries."""
 
 from __future__ import annotations
 
@@ -56,6 +56,29 @@ def bench_encoders(
         text_tasks(sizes, bench.threads),
     )
     print_comparison(bench, compare_encoders(tasks, bench), json)
+
+
+def bench_kernels(
+    dim: DimOption = None,
+    precision: PrecisionOption = None,
+    quick: QuickOption = False,
+    threads: ThreadsOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Compare linear, gru, l2norm and the graph layers, each by itself, with the same peers.
+
+    Here both sides compute the same form of a graph layer: as written, then folded. Times are
+    those of a call for a batch of images.
+    """
+    from refine_itr.bench.comparison import open_bench
+    from refine_itr.bench.encoders import PEERS, QUICK_SIZES, Sizes
+    from refine_itr.bench.kernels import compare_kernels, kernels_of
+
+    sizes = QUICK_SIZES if quick else Sizes()
+    if dim:
+        sizes = replace(sizes, dims=dim)
+    bench = open_bench(PEERS, threads=threads, wanted=precision, quick=quick)
+    print_comparison(bench, compare_kernels(kernels_of(sizes), bench), json)
 
 
 def bench_top_k(
