@@ -64,7 +64,7 @@ def open_bench(
     Raises:
         InvalidInputError: A wanted precision is unknown, or not in this build.
     """
-    used = _wanted_precisions(wanted)
+    used = wanted_precisions(wanted)
     busy = other_load()
     cores = threads or _core.max_threads()
     found, missing = open_peers(peers)
@@ -72,7 +72,12 @@ def open_bench(
     return Bench(cores, used, limits, found, missing, QUICK if quick else FULL, busy)
 
 
-def _wanted_precisions(wanted: Sequence[str] | None) -> tuple[str, ...]:
+def wanted_precisions(wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """Returns those of the native module's precisions that are wanted; None: all.
+
+    Raises:
+        InvalidInputError: One is unknown, or not in this build.
+    """
     there = precisions()
     for name in wanted or ():
         if name not in PRECISIONS:
