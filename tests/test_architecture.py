@@ -45,7 +45,7 @@ ALLOWED = {
     },
 }
 
-USE_TORCH = {"train.py", "pytorch.py"}
+USE_TORCH = {"train.py", "pytorch.py", "pytorch_compiled.py"}
 
 
 def imported_parts(file: Path) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from refine_itr.bench import encoders, native, peers
 from refine_itr.bench.arrays import encode_images, encode_texts
+from refine_itr.bench.checking import TOLERANCES, check_vectors
 from refine_itr.bench.comparison import Bench, open_bench
 from refine_itr.bench.costs import image_multiply_adds, text_multiply_adds
 from refine_itr.bench.encoders import (
@@ -20,7 +22,7 @@ from refine_itr.bench.encoders import (
     image_tasks,
     text_tasks,
 )
-from refine_itr.bench.equations import ImageWork
+from refine_itr.bench.equations import ImageWork, image_encoder
 from refine_itr.bench.paper_model import paper_config, random_regions, random_weights
 from refine_itr.bench.pending import precisions
 from refine_itr.bench.sentences import text_work
@@ -126,6 +128,38 @@ def test_a_missing_peer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     found, missing = peers.open_peers(["openvino_cpu"])
     assert found == []
     assert missing == {"openvino_cpu": "no refine_itr.bench.peers.openvino_cpu"}
+
+
+def test_int8_of_onnx_runtime_is_of_its_products() -> None:
+    (peer,), _ = peers.open_peers(["onnx_runtime"])
+    work = image_work("light-gcn")
+    call = peer.array_call(lambda ops: image_encoder(ops, work, "folded"), work.regions, "int8", 1)
+    expected = encode_images(work, "as-written", np.float64)()
+    check_vectors({"int8": call}, expected, TOLERANCES["int8"])
+    with pytest.raises(WrongAnswerError):
+        check_vectors({"int8": call}, expected, TOLERANCES["fp32"])
+    assert peer.text_call(text_work(16, 2, 30), "as-written", "int8", 1) is None  # a GRU node only
+
+
+def test_torch_compile_is_a_peer_where_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    module = "pytorch_compiled"
+    monkeypatch.delitem(sys.modules, f"{peers.__name__}.{module}", raising=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "compile", lambda function: 1 / 0)
+        assert peers.open_peers([module])[1] == {
+            module: "torch.compile does not work here: ZeroDivisionError"
+        }
+        patch.setattr(torch, "compile", lambda function, dynamic=None: function)
+        ((peer,), missing) = peers.open_peers([module])
+        assert missing == {}
+        work, texts = image_work("vsrn-gcn"), text_work(16, 3, 30)
+        images = peer.array_call(
+            lambda ops: image_encoder(ops, work, "folded"), work.regions, "fp32", 1
+        )
+        check_vectors({"": images}, encode_images(work, "as-written", np.float64)(), 1e-5)
+        sentences = {"": peer.text_call(texts, "folded", "fp32", 1)}
+        check_vectors(sentences, encode_texts(texts, "as-written", np.float64)(), 1e-5)
 
 
 def test_precisions_are_checked() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Protocol
 
@@ -34,7 +35,7 @@ BASELINES: tuple[Baseline, ...] = ("as-written", "folded")
 
 _TEXT_DIMS = (512, 1024)
 # Few libraries compute in int8 without a step of calibration: there bf16 competes as well.
-COMPETING = {"fp32": ("fp32",), "bf16": ("bf16",), "int8": ("int8", "bf16")}
+_COMPETING = {"fp32": ("fp32",), "bf16": ("bf16",), "int8": ("int8", "bf16")}
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,16 @@ class EncoderPeer(Protocol):
 
     def array_call(
         self, build: Callable[[Ops], Function], x: FloatArray, precision: str, threads: int
-    ) -> Call:
-        """Returns a call of the function that ``build`` makes of operations."""
+    ) -> Call | None:
+        """Returns a call of the function that ``build`` makes of operations.
 
-    def text_call(self, work: TextWork, baseline: Baseline, precision: str, threads: int) -> Call:
-        """Returns a call that embeds the batch."""
+        None where it would compute nothing in that precision.
+        """
+
+    def text_call(
+        self, work: TextWork, baseline: Baseline, precision: str, threads: int
+    ) -> Call | None:
+        """Returns a call that embeds the batch, or None as above."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ class Task:
         multiply_adds: Of the whole batch, folded.
         expected: The reference's embeddings (batch, D).
         ours: precision -> a call.
-        theirs: (peer, baseline, precision) -> a call.
+        theirs: (baseline, peer, precision) -> a call, or None.
     """
 
     stage: str
@@ -98,7 +104,7 @@ class Task:
     multiply_adds: int
     expected: Array
     ours: Callable[[str], Call]
-    theirs: Callable[[EncoderPeer, Baseline, str], Call]
+    theirs: Callable[[Baseline, EncoderPeer, str], Call | None]
 
 
 def compare_encoders(tasks: Iterable[Task], bench: Bench) -> Iterator[Row]:
@@ -114,7 +120,7 @@ def compare_encoders(tasks: Iterable[Task], bench: Bench) -> Iterator[Row]:
     for task in tasks:
         for precision, baseline in product(bench.precisions, BASELINES):
             calls = {OURS: task.ours(precision)}
-            calls |= _peer_calls(task, bench.peers, baseline, COMPETING[precision])
+            calls |= peer_calls(bench.peers, precision, partial(task.theirs, baseline))
             check_vectors(calls, task.expected, TOLERANCES[precision])
             yield Row(_work(task, precision, baseline, bench), interleave(calls, bench.effort))
 
@@ -125,15 +131,25 @@ def _work(task: Task, precision: str, baseline: Baseline, bench: Bench) -> Work:
     return Work(task.stage, shape, precision, baseline, task.batch, task.item, limit)
 
 
-def _peer_calls(
-    task: Task, peers: Sequence[EncoderPeer], baseline: Baseline, precisions: Sequence[str]
+def peer_calls(
+    peers: Sequence[EncoderPeer],
+    precision: str,
+    make: Callable[[EncoderPeer, str], Call | None],
 ) -> dict[str, Call]:
-    return {
-        f"{peer.NAME} {precision}": task.theirs(peer, baseline, precision)
-        for precision in precisions
+    """Returns the calls that compete with ours, by name.
+
+    Args:
+        peers: Those that are there.
+        precision: Of our arithmetic.
+        make: (peer, its precision) -> a call, or None.
+    """
+    made = {
+        f"{peer.NAME} {used}": make(peer, used)
+        for used in _COMPETING[precision]
         for peer in peers
-        if precision in peer.PRECISIONS
+        if used in peer.PRECISIONS
     }
+    return {name: call for name, call in made.items() if call is not None}
 
 
 def image_tasks(graph: str, sizes: Sizes, threads: int) -> Iterator[Task]:
@@ -159,7 +175,7 @@ def _image_task(work: ImageWork, threads: int) -> Task:
     def ours(precision: str) -> Call:
         return native.image_call(work, precision, threads)
 
-    def theirs(peer: EncoderPeer, baseline: Baseline, precision: str) -> Call:
+    def theirs(baseline: Baseline, peer: EncoderPeer, precision: str) -> Call | None:
         return peer.array_call(
             lambda ops: image_encoder(ops, work, baseline), work.regions, precision, threads
         )
@@ -174,7 +190,7 @@ def _text_task(work: TextWork, threads: int) -> Task:
     def ours(precision: str) -> Call:
         return native.text_call(work, precision, threads)
 
-    def theirs(peer: EncoderPeer, baseline: Baseline, precision: str) -> Call:
+    def theirs(baseline: Baseline, peer: EncoderPeer, precision: str) -> Call | None:
         return peer.text_call(work, baseline, precision, threads)
 
     multiply_adds = text_multiply_adds(len(work.tokens), WORD_DIM, work.dim, "folded")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,14 +12,14 @@ from refine_itr.bench.arrays import array_call
 from refine_itr.bench.checking import TOLERANCES, check_vectors
 from refine_itr.bench.comparison import Bench
 from refine_itr.bench.costs import gru_multiply_adds, layer_multiply_adds
-from refine_itr.bench.encoders import BASELINES, COMPETING, Sizes
+from refine_itr.bench.encoders import BASELINES, EncoderPeer, Sizes, peer_calls
 from refine_itr.bench.equations import GRU_WEIGHTS, Function, ImageWork, Ops, graph_layer
 from refine_itr.bench.native import Function as OurFunction
 from refine_itr.bench.native import Kernels
 from refine_itr.bench.paper_model import paper_config, random_regions, random_weights
 from refine_itr.bench.pending import read_gbps
 from refine_itr.bench.report import OURS, Baseline, Row, Work
-from refine_itr.bench.timing import interleave
+from refine_itr.bench.timing import Call, interleave
 from refine_itr.types import FloatArray
 
 _LAYER = "image.graph.0"
@@ -61,11 +62,7 @@ def compare_kernels(kernels: Iterable[Kernel], bench: Bench) -> Iterator[Row]:
         expected = array_call(kernel.theirs, kernel.x, np.float64)()
         for precision in bench.precisions if kernel.multiply_adds else ("fp32",):
             calls = {OURS: _ours(kernel, precision, bench.threads)}
-            for used in COMPETING[precision]:
-                for peer in bench.peers:
-                    if used in peer.PRECISIONS:
-                        call = peer.array_call(kernel.theirs, kernel.x, used, bench.threads)
-                        calls[f"{peer.NAME} {used}"] = call
+            calls |= peer_calls(bench.peers, precision, partial(_theirs, kernel, bench.threads))
             check_vectors(calls, expected, TOLERANCES[precision])
             yield Row(_work(kernel, precision, bench), interleave(calls, bench.effort))
 
@@ -74,6 +71,10 @@ def _ours(kernel: Kernel, precision: str, threads: int) -> Callable[[], FloatArr
     batch, regions, _ = kernel.x.shape
     function = kernel.ours(Kernels(batch, regions, precision, threads))
     return lambda: function(kernel.x)
+
+
+def _theirs(kernel: Kernel, threads: int, peer: EncoderPeer, precision: str) -> Call | None:
+    return peer.array_call(kernel.theirs, kernel.x, precision, threads)
 
 
 def _work(kernel: Kernel, precision: str, bench: Bench) -> Work:

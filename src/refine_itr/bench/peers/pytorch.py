@@ -77,14 +77,19 @@ def array_call(
     """Returns a call of the function that ``build`` makes of operations."""
     set_threads(threads)
     function, values = build(TorchOps(precision)), torch.from_numpy(x)
-    return _call(lambda: function(values.to(_DTYPES[precision])))
+    return to_call(lambda: function(values.to(_DTYPES[precision])))
 
 
 def text_call(work: TextWork, baseline: Baseline, precision: str, threads: int) -> Call:
     """Returns a call that embeds the batch."""
     set_threads(threads)
+    return to_call(text_function(work, baseline, precision))
+
+
+def text_function(work: TextWork, baseline: Baseline, precision: str) -> Callable[[], torch.Tensor]:
+    """Returns what embeds the batch."""
     make = _text_folded if baseline == "folded" else _text_as_written
-    return _call(make(TorchOps(precision), work))
+    return make(TorchOps(precision), work)
 
 
 def search_call(work: SearchWork, precision: str, threads: int) -> SearchCall:
@@ -136,7 +141,9 @@ def _text_folded(ops: TorchOps, work: TextWork) -> Callable[[], torch.Tensor]:
     return encode
 
 
-def _call(encode: Callable[[], torch.Tensor]) -> Call:
+def to_call(encode: Callable[[], torch.Tensor]) -> Call:
+    """Returns a call of a function that gives a tensor."""
+
     def call() -> FloatArray:
         with torch.inference_mode():
             out: FloatArray = encode().float().numpy()

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 def bench_encoders(
     dim: DimOption = None,
     precision: PrecisionOption = None,
+    compiled: Annotated[
+        bool,
+        typer.Option("--compile", help="Also torch.compile: needs a C++ compiler, and minutes."),
+    ] = False,
     quick: QuickOption = False,
     threads: ThreadsOption = 0,
     json: JsonOption = False,
@@ -49,7 +53,8 @@ def bench_encoders(
     sizes = QUICK_SIZES if quick else Sizes()
     if dim:
         sizes = replace(sizes, dims=dim, text_dims=dim)
-    bench = open_bench(PEERS, threads=threads, wanted=precision, quick=quick)
+    peers = (*PEERS, "pytorch_compiled") if compiled else PEERS
+    bench = open_bench(peers, threads=threads, wanted=precision, quick=quick)
     tasks = chain(
         image_tasks("light-gcn", sizes, bench.threads),
         image_tasks("vsrn-gcn", sizes, bench.threads),
