@@ -39,14 +39,15 @@ class Bench:
     busy: str
 
     def to_json(self, rows: Iterable[Row]) -> dict[str, object]:
-        """Returns the comparison as ``--json`` prints it."""
+        """Measures the rows and returns the comparison as ``--json`` prints it."""
         packages = dict.fromkeys(name for peer in self.peers for name in peer.PACKAGES)
+        measured = [row.to_json() for row in rows]
         return {
             "machine": {**describe_machine(packages), "threads": self.threads},
-            "other_load": self.busy,
+            "other_load": self.busy or other_load(),  # before or after the rows were measured
             "limits": self.limits.to_json(),
             "missing_peers": self.missing,
-            "rows": [row.to_json() for row in rows],
+            "rows": measured,
         }
 
 

@@ -25,7 +25,8 @@ class Effort:
         rounds: Turns that each call gets.
         turn_s: Seconds of a turn; a turn has at least one timed call.
         most: Most timed calls of a turn.
-        enough_s: A call that has taken so many seconds gets no further turn.
+        enough_s: A call that has taken so many seconds gets no further turn; one that needs as
+            many is not repeated for being warm.
     """
 
     rounds: int
@@ -73,8 +74,9 @@ def interleave(calls: Mapping[str, Callable[[], object]], effort: Effort) -> dic
             for name, call in calls.items():
                 if sum(seconds[name]) < effort.enough_s:
                     time.sleep(_PAUSE_S)
-                    call()
-                    seconds[name] += _turn(call, effort)
+                    first = _seconds(call)
+                    slow = first >= effort.enough_s
+                    seconds[name] += [first] if slow else _turn(call, effort)
     finally:
         gc.enable()
     return {name: Times(tuple(values)) for name, values in seconds.items()}
@@ -83,7 +85,11 @@ def interleave(calls: Mapping[str, Callable[[], object]], effort: Effort) -> dic
 def _turn(call: Callable[[], object], effort: Effort) -> list[float]:
     seconds: list[float] = []
     while not seconds or (sum(seconds) < effort.turn_s and len(seconds) < effort.most):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
+        seconds.append(_seconds(call))
     return seconds
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started

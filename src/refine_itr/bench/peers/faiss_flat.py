@@ -5,9 +5,10 @@ from __future__ import annotations
 import faiss
 
 from refine_itr.bench.gallery import SearchCall, SearchWork
+from refine_itr.bench.peers.blas import set_blas_threads
 
 NAME = "FAISS"
-PACKAGES = ("faiss-cpu",)
+PACKAGES = ("faiss-cpu", "threadpoolctl")
 PRECISIONS: tuple[str, ...] = ()
 SEARCH_PRECISIONS = ("fp32", "bf16", "int8")
 
@@ -15,6 +16,7 @@ SEARCH_PRECISIONS = ("fp32", "bf16", "int8")
 def search_call(work: SearchWork, precision: str, threads: int) -> SearchCall:
     """Returns a call that gives scores and ids (q, k), best first."""
     faiss.omp_set_num_threads(threads)
+    set_blas_threads(threads)
     dim = work.gallery.shape[1]
     if precision == "fp32":
         index = faiss.IndexFlatIP(dim)

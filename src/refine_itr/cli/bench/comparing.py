@@ -88,7 +88,7 @@ def bench_kernels(
 
 def bench_top_k(
     large: Annotated[
-        bool, typer.Option("--large", help="Also a million of 512: some 6 GB of memory.")
+        bool, typer.Option("--large", help="Also a million of 512: gigabytes of memory.")
     ] = False,
     precision: PrecisionOption = None,
     quick: QuickOption = False,
