@@ -9,16 +9,15 @@ from functools import partial
 import numpy as np
 
 from refine_itr.bench.arrays import array_call
-from refine_itr.bench.checking import TOLERANCES, check_vectors
 from refine_itr.bench.comparison import Bench
 from refine_itr.bench.costs import gru_multiply_adds, layer_multiply_adds
-from refine_itr.bench.encoders import BASELINES, EncoderPeer, Sizes, peer_calls
+from refine_itr.bench.encoders import BASELINES, EncoderPeer, Sizes, checked_calls
 from refine_itr.bench.equations import GRU_WEIGHTS, Function, ImageWork, Ops, graph_layer
 from refine_itr.bench.native import Function as OurFunction
 from refine_itr.bench.native import Kernels
 from refine_itr.bench.paper_model import paper_config, random_regions, random_weights
 from refine_itr.bench.pending import read_gbps
-from refine_itr.bench.report import OURS, Baseline, Row, Work
+from refine_itr.bench.report import Baseline, Row, Work
 from refine_itr.bench.timing import Call, interleave
 from refine_itr.types import FloatArray
 
@@ -61,9 +60,9 @@ def compare_kernels(kernels: Iterable[Kernel], bench: Bench) -> Iterator[Row]:
     for kernel in kernels:
         expected = array_call(kernel.theirs, kernel.x, np.float64)()
         for precision in bench.precisions if kernel.multiply_adds else ("fp32",):
-            calls = {OURS: _ours(kernel, precision, bench.threads)}
-            calls |= peer_calls(bench.peers, precision, partial(_theirs, kernel, bench.threads))
-            check_vectors(calls, expected, TOLERANCES[precision])
+            theirs = partial(_theirs, kernel, bench.threads)
+            ours = _ours(kernel, precision, bench.threads)
+            calls = checked_calls(ours, bench.peers, precision, theirs, expected)
             yield Row(_work(kernel, precision, bench), interleave(calls, bench.effort))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def read_gbps(nbytes: int, threads: int) -> float | None:
     return None if measure is None else measure(nbytes, threads)
 
 
-def narrow_gallery(gallery: FloatArray, precision: str) -> Any | None:
-    """Returns a gallery scanned in ``precision`` with fp32's answers; None where there is none."""
+def narrow_search(gallery: FloatArray, precision: str) -> Callable[..., None] | None:
+    """Returns ``_core.top_k`` through a gallery in ``precision``; None where there is none."""
     make = getattr(_core, "NarrowGallery", None)
-    return None if make is None else make(gallery, precision)
+    return None if make is None else make(gallery, precision).top_k

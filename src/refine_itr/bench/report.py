@@ -20,7 +20,7 @@ class Work:
     Attributes:
         stage: What is computed.
         shape: Sizes by name: dim, batch, queries, ...
-        precision: Of our arithmetic, and of the peers' unless their names say otherwise.
+        precision: Of our arithmetic; a peer's name has its own.
         baseline: Whether the peers got the paper's equation or our folded graph.
         per: Items of a call; times are divided by it.
         item: What the times are of, e.g. "an image".

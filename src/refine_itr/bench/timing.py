@@ -35,7 +35,7 @@ class Effort:
     enough_s: float
 
 
-FULL = Effort(rounds=5, turn_s=0.3, most=50, enough_s=8.0)
+FULL = Effort(rounds=5, turn_s=0.15, most=50, enough_s=8.0)
 QUICK = Effort(rounds=2, turn_s=0.01, most=3, enough_s=1.0)
 
 

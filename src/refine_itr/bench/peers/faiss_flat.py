@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import faiss
 
-from refine_itr.bench.gallery import SearchCall, SearchWork
 from refine_itr.bench.peers.blas import set_blas_threads
+from refine_itr.bench.top_k import SearchCall, SearchWork
 
 NAME = "FAISS"
 PACKAGES = ("faiss-cpu", "threadpoolctl")

@@ -8,11 +8,11 @@ import numpy as np
 
 from refine_itr.bench import arrays
 from refine_itr.bench.equations import Function, Ops
-from refine_itr.bench.gallery import Ids, SearchCall, SearchWork
 from refine_itr.bench.peers.blas import set_blas_threads
 from refine_itr.bench.report import Baseline
 from refine_itr.bench.sentences import TextWork
 from refine_itr.bench.timing import Call
+from refine_itr.bench.top_k import Ids, SearchCall, SearchWork
 from refine_itr.types import FloatArray
 
 NAME = "NumPy"

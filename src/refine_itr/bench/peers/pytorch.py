@@ -11,10 +11,10 @@ from torch.nn.functional import linear, normalize
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from refine_itr.bench.equations import GRU_WEIGHTS, Function, Ops
-from refine_itr.bench.gallery import Ids, SearchCall, SearchWork
 from refine_itr.bench.report import Baseline
 from refine_itr.bench.sentences import Steps, TextWork
 from refine_itr.bench.timing import Call
+from refine_itr.bench.top_k import Ids, SearchCall, SearchWork
 from refine_itr.encoding.folding import gate_table
 from refine_itr.types import FloatArray
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from usearch.index import MetricKind, search
 
-from refine_itr.bench.gallery import Ids, SearchCall, SearchWork
+from refine_itr.bench.top_k import Ids, SearchCall, SearchWork
 from refine_itr.types import FloatArray
 
 NAME = "usearch"

@@ -101,7 +101,7 @@ def bench_top_k(
     still those of fp32; peers with one may miss some.
     """
     from refine_itr.bench.comparison import open_bench
-    from refine_itr.bench.gallery import LARGE_SIZES, PEERS, QUICK_SIZES, SIZES, compare_top_k
+    from refine_itr.bench.top_k import LARGE_SIZES, PEERS, QUICK_SIZES, SIZES, compare_top_k
 
     sizes = QUICK_SIZES if quick else SIZES + (LARGE_SIZES if large else ())
     bench = open_bench(PEERS, threads=threads, wanted=precision, quick=quick)

@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from refine_itr.bench.comparison import Bench, open_bench
-from refine_itr.bench.gallery import (
+from refine_itr.bench.peers import open_peers
+from refine_itr.bench.top_k import (
     PEERS,
     QUICK_SIZES,
     TOLERANCES,
@@ -18,10 +19,10 @@ from refine_itr.bench.gallery import (
     SearchWork,
     best_scores,
     check_hits,
+    check_same,
     compare_top_k,
     top_k_call,
 )
-from refine_itr.bench.peers import open_peers
 from refine_itr.errors import WrongAnswerError
 from refine_itr.profiling import unit_rows
 
@@ -48,7 +49,7 @@ def test_the_reference(work: SearchWork, monkeypatch: pytest.MonkeyPatch) -> Non
     scores = work.queries.astype(np.float64) @ work.gallery.astype(np.float64).T
     expected = -np.sort(-scores, axis=1)[:, :5]
     np.testing.assert_allclose(best_scores(work), expected)
-    monkeypatch.setattr("refine_itr.bench.gallery._CHUNK", 64)
+    monkeypatch.setattr("refine_itr.bench.top_k._CHUNK", 64)
     np.testing.assert_allclose(best_scores(work), expected)
 
 
@@ -86,6 +87,15 @@ def test_a_wrong_answer_stops_it(
     check_hits("ours", call, work, best_scores(work), 1e-5)
     with pytest.raises(WrongAnswerError, match=f"ours: {message}"):
         check_hits("ours", lambda: spoil(*call()), work, best_scores(work), 1e-5)
+
+
+def test_a_narrow_gallery_must_find_the_same(work: SearchWork) -> None:
+    check_same(ours(work), ours(work))
+    scores, ids = (found.copy() for found in ours(work)())
+    with pytest.raises(WrongAnswerError, match="ours: expected the scores of fp32"):
+        check_same(lambda: (np.nextafter(scores, 2, dtype=np.float32), ids), ours(work))
+    with pytest.raises(WrongAnswerError, match="ours: expected the ids of fp32"):
+        check_same(lambda: (scores, ids[:, ::-1]), ours(work))
 
 
 def test_a_missed_item_stops_it(work: SearchWork) -> None:

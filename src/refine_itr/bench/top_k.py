@@ -12,7 +12,7 @@ import numpy.typing as npt
 from refine_itr import _core
 from refine_itr.bench.arrays import Array
 from refine_itr.bench.comparison import Bench
-from refine_itr.bench.pending import narrow_gallery, read_gbps
+from refine_itr.bench.pending import narrow_search, read_gbps
 from refine_itr.bench.report import OURS, Row, Work
 from refine_itr.bench.timing import interleave
 from refine_itr.errors import WrongAnswerError
@@ -29,7 +29,8 @@ Ids: TypeAlias = npt.NDArray[np.int64]
 SearchCall: TypeAlias = Callable[[], tuple[FloatArray, Ids]]
 
 _BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
-# A peer with a narrower gallery competes as well, though it may miss neighbours that ours finds.
+# As ours gives fp32's results, so do its competitors; those with a gallery as narrow compete as
+# well, though they may miss neighbours.
 _COMPETING = {"fp32": ("fp32",), "bf16": ("fp32", "bf16"), "int8": ("fp32", "int8")}
 # Scores are inner products of unit vectors. fp32: sums of a thousand products; bf16: 8 bits of
 # each factor and of the score; int8: steps of 1/127 of the largest element.
@@ -76,23 +77,24 @@ def compare_top_k(sizes: Sequence[tuple[int, int, int]], bench: Bench) -> Iterat
         work = SearchWork(unit_rows(queries, dim, seed=1), unit_rows(n, dim), min(K, n))
         expected = best_scores(work)
         for precision in bench.precisions:
-            ours = top_k_call(work, precision, bench.threads)
-            if ours is None:
+            ours, fp32 = (top_k_call(work, used, bench.threads) for used in (precision, "fp32"))
+            if ours is None or fp32 is None:
                 continue
-            calls = {OURS: ours} | _peer_calls(work, bench, precision)
-            for name, call in calls.items():
-                exact = name == OURS or name.endswith("fp32")
-                check_hits(name, call, work, expected, TOLERANCES["fp32" if exact else precision])
+            check_same(ours, fp32)
+            check_hits(OURS, ours, work, expected, TOLERANCES["fp32"])
+            calls = {OURS: ours}
+            for peer, used in _competing(bench, precision):
+                name = f"{peer.NAME} {used}"
+                calls[name] = peer.search_call(work, used, bench.threads)
+                check_hits(name, calls[name], work, expected, TOLERANCES[used])
             yield Row(_work(work, precision, bench), interleave(calls, bench.effort))
 
 
-def _peer_calls(work: SearchWork, bench: Bench, precision: str) -> dict[str, SearchCall]:
-    return {
-        f"{peer.NAME} {used}": peer.search_call(work, used, bench.threads)
-        for peer in bench.peers
-        for used in _COMPETING[precision]
-        if used in peer.SEARCH_PRECISIONS
-    }
+def _competing(bench: Bench, precision: str) -> Iterator[tuple[SearchPeer, str]]:
+    for peer in bench.peers:
+        for used in _COMPETING[precision]:
+            if used in peer.SEARCH_PRECISIONS:
+                yield peer, used
 
 
 def _work(work: SearchWork, precision: str, bench: Bench) -> Work:
@@ -112,25 +114,30 @@ def _limit_ms(elements: int, queries: int, precision: str, bench: Bench) -> floa
 
 def top_k_call(work: SearchWork, precision: str, threads: int) -> SearchCall | None:
     """Returns a call of our search; None where this build has no gallery of that precision."""
-    workspace = _core.Workspace()
-    shape = (len(work.queries), work.k)
-    scores, ids = np.empty(shape, np.float32), np.empty(shape, np.int64)
-    if precision == "fp32":
-
-        def call() -> tuple[FloatArray, Ids]:
-            _core.top_k(work.queries, work.gallery, scores, ids, workspace, threads=threads)
-            return scores, ids
-
-        return call
-    gallery = narrow_gallery(work.gallery, precision)
-    if gallery is None:
+    search = _core.top_k if precision == "fp32" else narrow_search(work.gallery, precision)
+    if search is None:
         return None
+    workspace, shape = _core.Workspace(), (len(work.queries), work.k)
+    scores, ids = np.empty(shape, np.float32), np.empty(shape, np.int64)
 
-    def narrow() -> tuple[FloatArray, Ids]:
-        gallery.top_k(work.queries, work.gallery, scores, ids, workspace, threads=threads)
+    def call() -> tuple[FloatArray, Ids]:
+        search(work.queries, work.gallery, scores, ids, workspace, threads=threads)
         return scores, ids
 
-    return narrow
+    return call
+
+
+def check_same(call: SearchCall, fp32: SearchCall) -> None:
+    """Runs our search of a narrow gallery and of the gallery itself.
+
+    Raises:
+        WrongAnswerError: The results differ at all.
+    """
+    (scores, ids), (fp32_scores, fp32_ids) = call(), fp32()
+    if not np.array_equal(scores, fp32_scores):
+        raise WrongAnswerError("ours: expected the scores of fp32; got others")
+    if not np.array_equal(ids, fp32_ids):
+        raise WrongAnswerError("ours: expected the ids of fp32; got others")
 
 
 def best_scores(work: SearchWork) -> Array:
