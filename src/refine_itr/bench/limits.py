@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from refine_itr.bench.pending import peak_gops, read_gbps
 
-PRECISIONS = ("fp32", "bf16", "int8")
+BYTES = {"fp32": 4, "bf16": 2, "int8": 1}  # of a number
+PRECISIONS = tuple(BYTES)
 
-_BYTES = 1 << 29  # more than the caches of most machines hold
-_QUICK_BYTES = 1 << 24
+_READ = 1 << 29  # more than the caches of most machines hold
+_QUICK_READ = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -43,4 +44,4 @@ def measure_limits(threads: int, quick: bool = False) -> Limits:
         quick: Read less memory; caches may serve it.
     """
     peaks = {precision: peak_gops(precision, threads) for precision in PRECISIONS}
-    return Limits(peaks, read_gbps(_QUICK_BYTES if quick else _BYTES, threads))
+    return Limits(peaks, read_gbps(_QUICK_READ if quick else _READ, threads))

@@ -18,6 +18,7 @@ from refine_itr.bench.arrays import encode_images
 from refine_itr.bench.checking import TOLERANCES, check_vectors
 from refine_itr.bench.encoders import Sizes
 from refine_itr.bench.equations import ImageWork
+from refine_itr.bench.limits import BYTES
 from refine_itr.bench.paper_model import VOCABULARY, paper_config, random_regions, random_weights
 from refine_itr.bench.timing import Effort, Times, interleave
 from refine_itr.bundle.schema import expected_weights
@@ -27,7 +28,6 @@ _TABLE1_DIM = 2048  # recall is that of Table 3's row for 2048
 _TABLE1_MS = {"vsrn-gcn": 44.6, "light-gcn": 27.8}
 _TABLE3_MS = {2048: 48.4, 1024: 13.1, 512: 6.1}
 _TABLE3_MB = {2048: 433.2, 1024: 121.5, 512: 40.6}
-_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def weight_bytes(dim: int, precision: str, vocabulary: int = VOCABULARY) -> dict
     matrices = image.features * dim + (image.layers + 9) * dim * dim  # two GRUs, one W_ih
     vectors = (1 + 2 * image.layers + 9) * dim + image.layers * image.regions**2
     table = vocabulary * 3 * dim
-    folded = _BYTES[precision] * matrices + 4 * (vectors + table)
+    folded = BYTES[precision] * matrices + 4 * (vectors + table)
     return {
         "vsrn": 4 * floats["vsrn-gcn"],
         "light_gcn": 4 * floats["light-gcn"],

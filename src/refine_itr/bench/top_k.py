@@ -12,6 +12,7 @@ import numpy.typing as npt
 from refine_itr import _core
 from refine_itr.bench.arrays import Array
 from refine_itr.bench.comparison import Bench
+from refine_itr.bench.limits import BYTES
 from refine_itr.bench.pending import narrow_search, read_gbps
 from refine_itr.bench.report import OURS, Row, Work
 from refine_itr.bench.timing import interleave
@@ -28,7 +29,6 @@ LARGE_SIZES = ((1_000_000, 512, 1), (1_000_000, 512, 24))
 Ids: TypeAlias = npt.NDArray[np.int64]
 SearchCall: TypeAlias = Callable[[], tuple[FloatArray, Ids]]
 
-_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
 # As ours gives fp32's results, so do its competitors; those with a gallery as narrow compete as
 # well, though they may miss neighbours.
 _COMPETING = {"fp32": ("fp32",), "bf16": ("fp32", "bf16"), "int8": ("fp32", "int8")}
@@ -106,7 +106,7 @@ def _work(work: SearchWork, precision: str, bench: Bench) -> Work:
 
 def _limit_ms(elements: int, queries: int, precision: str, bench: Bench) -> float | None:
     """Returns the longer of the arithmetic and of reading the gallery once, from where it lies."""
-    nbytes = elements * _BYTES[precision]
+    nbytes = elements * BYTES[precision]
     rate = read_gbps(nbytes, bench.threads)
     arithmetic = bench.limits.arithmetic_ms(elements * queries, precision)
     return None if rate is None or arithmetic is None else max(arithmetic, nbytes / rate / 1e6)
