@@ -13,10 +13,10 @@ from refine_itr.bench.comparison import Bench
 from refine_itr.bench.costs import gru_multiply_adds, layer_multiply_adds
 from refine_itr.bench.encoders import BASELINES, EncoderPeer, Sizes, checked_calls
 from refine_itr.bench.equations import GRU_WEIGHTS, Function, ImageWork, Ops, graph_layer
+from refine_itr.bench.limits import reading_ms
 from refine_itr.bench.native import Function as OurFunction
 from refine_itr.bench.native import Kernels
 from refine_itr.bench.paper_model import paper_config, random_regions, random_weights
-from refine_itr.bench.pending import read_gbps
 from refine_itr.bench.report import Baseline, Row, Work
 from refine_itr.bench.timing import Call, interleave
 from refine_itr.types import FloatArray
@@ -79,8 +79,7 @@ def _theirs(kernel: Kernel, threads: int, peer: EncoderPeer, precision: str) -> 
 def _work(kernel: Kernel, precision: str, bench: Bench) -> Work:
     shape = {"dim": kernel.dim, "batch": len(kernel.x)}
     if kernel.multiply_adds is None:
-        rate = read_gbps(kernel.x.nbytes, bench.threads)
-        limit = None if rate is None else kernel.x.nbytes / rate / 1e6
+        limit = reading_ms(kernel.x.nbytes, bench.threads)
     else:
         limit = bench.limits.arithmetic_ms(kernel.multiply_adds, precision)
     return Work(kernel.stage, shape, precision, kernel.baseline, 1, "a call", limit)

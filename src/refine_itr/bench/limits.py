@@ -11,6 +11,7 @@ PRECISIONS = tuple(BYTES)
 
 _READ = 1 << 29  # more than the caches of most machines hold
 _QUICK_READ = 1 << 24
+_LEAST_READ = 1 << 12  # what can be timed
 
 
 @dataclass(frozen=True)
@@ -45,3 +46,14 @@ def measure_limits(threads: int, quick: bool = False) -> Limits:
     """
     peaks = {precision: peak_gops(precision, threads) for precision in PRECISIONS}
     return Limits(peaks, read_gbps(_QUICK_READ if quick else _READ, threads))
+
+
+def reading_ms(nbytes: int, threads: int) -> float | None:
+    """Returns the milliseconds of reading so many bytes from where an array so large lies.
+
+    Args:
+        nbytes: Its bytes.
+        threads: CPU threads; 0 means all cores.
+    """
+    rate = read_gbps(max(nbytes, _LEAST_READ), threads)
+    return None if rate is None else nbytes / rate / 1e6

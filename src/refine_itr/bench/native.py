@@ -11,7 +11,7 @@ import numpy as np
 
 from refine_itr import _core
 from refine_itr.bench.equations import GRU_WEIGHTS, ImageWork
-from refine_itr.bench.pending import image_encoder, packed
+from refine_itr.bench.pending import image_encoder, packed, packed_gates
 from refine_itr.bench.report import Baseline
 from refine_itr.bench.sentences import TextWork
 from refine_itr.bench.timing import Call
@@ -29,7 +29,8 @@ def image_call(work: ImageWork, precision: str, threads: int) -> Call:
 
 def text_call(work: TextWork, precision: str, threads: int) -> Call:
     """Returns a call of our text encoder behind the tokenizer, which folds."""
-    w_hh = packed(work.weights["text.gru.weight_hh"], work.weights["text.gru.bias_hh"], precision)
+    weight, bias = (work.weights[f"text.gru.{kind}_hh"] for kind in ("weight", "bias"))
+    w_hh = packed_gates(weight, bias, precision)
     encoder = _core.TextEncoder(gate_table(work.weights), w_hh, "last")
     workspace = _core.Workspace()
 
@@ -95,7 +96,7 @@ class Kernels:
         self, w_ih: FloatArray, w_hh: FloatArray, b_ih: FloatArray, b_hh: FloatArray
     ) -> Function:
         """Returns (b, K, D) -> the last hidden state (b, D)."""
-        gates, matrix = self.linear(w_ih, b_ih), packed(w_hh, b_hh, self.precision)
+        gates, matrix = self.linear(w_ih, b_ih), packed_gates(w_hh, b_hh, self.precision)
         offsets = np.arange(self.batch + 1, dtype=np.int64) * self.regions
         out = np.empty((self.batch, w_hh.shape[1]), np.float32)
 

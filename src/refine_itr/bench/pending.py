@@ -32,6 +32,13 @@ def packed(weight: FloatArray, bias: FloatArray | None, precision: str) -> _core
     return matrix
 
 
+def packed_gates(weight: FloatArray, bias: FloatArray, precision: str) -> Any:
+    """Returns a GRU's hidden weights, which newer builds pack in a way of their own."""
+    if not hasattr(_native, "PackedGates"):
+        return packed(weight, bias, precision)
+    return _native.PackedGates(weight, bias, precision)
+
+
 def image_encoder(
     config: BundleConfig, weights: Weights, threads: int, precision: str
 ) -> ImageEncoder:

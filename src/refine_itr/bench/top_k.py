@@ -12,8 +12,8 @@ import numpy.typing as npt
 from refine_itr import _core
 from refine_itr.bench.arrays import Array
 from refine_itr.bench.comparison import Bench
-from refine_itr.bench.limits import BYTES
-from refine_itr.bench.pending import narrow_search, read_gbps
+from refine_itr.bench.limits import BYTES, reading_ms
+from refine_itr.bench.pending import narrow_search
 from refine_itr.bench.report import OURS, Row, Work
 from refine_itr.bench.timing import interleave
 from refine_itr.errors import WrongAnswerError
@@ -106,10 +106,9 @@ def _work(work: SearchWork, precision: str, bench: Bench) -> Work:
 
 def _limit_ms(elements: int, queries: int, precision: str, bench: Bench) -> float | None:
     """Returns the longer of the arithmetic and of reading the gallery once, from where it lies."""
-    nbytes = elements * BYTES[precision]
-    rate = read_gbps(nbytes, bench.threads)
+    reading = reading_ms(elements * BYTES[precision], bench.threads)
     arithmetic = bench.limits.arithmetic_ms(elements * queries, precision)
-    return None if rate is None or arithmetic is None else max(arithmetic, nbytes / rate / 1e6)
+    return None if reading is None or arithmetic is None else max(arithmetic, reading)
 
 
 def top_k_call(work: SearchWork, precision: str, threads: int) -> SearchCall | None:
