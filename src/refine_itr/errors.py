@@ -15,6 +15,7 @@ RefineItrError
 ├── IndexFileError         an index file that is missing, damaged or of another version
 │   └── ModelMismatchError an index made by another model
 ├── DatasetError           captions, features or photographs that do not fit together
+├── WrongAnswerError       a benchmark's answer is not the reference's: nothing is timed
 └── MissingExtraError      an optional dependency that is not installed
 
 A message says what was expected and what came. The command line prints it as one line and
@@ -82,6 +83,10 @@ class ModelMismatchError(IndexFileError):
 
 class DatasetError(RefineItrError):
     """Captions, features or photographs of a data set do not fit together."""
+
+
+class WrongAnswerError(RefineItrError):
+    """A library's answer differs from the reference, so its time means nothing."""
 
 
 class MissingExtraError(RefineItrError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,14 +24,18 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def describe_machine() -> dict[str, object]:
-    """Returns what figures depend on."""
+def describe_machine(packages: Iterable[str] = ()) -> dict[str, object]:
+    """Returns what figures depend on.
+
+    Args:
+        packages: Installed ones whose versions matter, besides our own, NumPy and ONNX Runtime.
+    """
     return {
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "isa": _core.isa(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("refine-itr", "numpy", "onnxruntime")},
+        **{name: version(name) for name in ("refine-itr", "numpy", "onnxruntime", *packages)},
     }
 
 

@@ -1,13 +1,13 @@
-"""``refine-itr bench``: measurements of this machine, each answer checked before it is timed."""
+"""``refine-itr bench pipeline``: stages alone, overlapped, and their delay."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
+from refine_itr.cli.bench.options import CountOption, ImagesOption
 from refine_itr.cli.options import JsonOption, ModelOption, PlanOption, ThreadsOption
 from refine_itr.cli.output import print_json, print_note, stdout
 from refine_itr.cli.plan import print_plan
@@ -15,18 +15,7 @@ from refine_itr.cli.plan import print_plan
 if TYPE_CHECKING:
     from refine_itr.bench.pipeline import Report
 
-bench = typer.Typer(no_args_is_help=True, help="Measure this machine; answers are checked first.")
 
-ImagesOption = Annotated[
-    Path | None,
-    typer.Option("--images", help="A folder of your photographs; by default made-up ones."),
-]
-CountOption = Annotated[
-    int, typer.Option("--count", min=1, help="Pictures of each throughput run.")
-]
-
-
-@bench.command("pipeline")
 def bench_pipeline(
     images: ImagesOption = None,
     rate: Annotated[
@@ -92,42 +81,6 @@ def bench_pipeline(
     _print_report("CPU alone, from JPEG to ranked sentences", cpu)
 
 
-@bench.command("table4")
-def bench_table4(
-    images: ImagesOption = None,
-    count: CountOption = 800,
-    model: ModelOption = "default",
-    threads: ThreadsOption = 0,
-    json: JsonOption = False,
-) -> None:
-    """Print the paper's Table 4 with this machine's columns beside it."""
-    from refine_itr.bench.machine import other_load
-    from refine_itr.bench.table4 import table4
-
-    busy = other_load()
-    if busy:
-        print_note(busy)
-    columns = table4(model, images, count=count, threads=threads)
-    if json:
-        print_json({"other_load": busy, "columns": columns})
-        return
-    table = Table(title="Milliseconds a picture", title_justify="left")
-    table.add_column("")
-    for column in columns:
-        table.add_column(str(column["name"]), justify="right")
-    for key, label in (
-        ("detect_ms", "image feature extraction"),
-        ("reason_ms", "semantic reasoning"),
-        ("total_ms", "whole retrieval"),
-        ("images_per_s", "pictures a second"),
-        ("delay_ms", "delay"),
-    ):
-        table.add_row(label, *(_number(column[key]) for column in columns))
-    stdout.print(table)
-    for column in columns:
-        stdout.print(f"{column['name']}: {column['note']}", markup=False, highlight=False)
-
-
 def _print_report(title: str, report: Report) -> None:
     stdout.print(title, style="bold", highlight=False)
     print_plan(report.plan)
@@ -147,7 +100,3 @@ def _print_report(title: str, report: Report) -> None:
     ]
     for line in lines:
         stdout.print(line, highlight=False, soft_wrap=True)
-
-
-def _number(value: Any) -> str:
-    return "" if value is None else f"{value:.1f}"
