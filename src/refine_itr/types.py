@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 Precision: TypeAlias = Literal["fp32", "bf16", "int8"]
 """Of the products with weights; all else is float32."""
-PRECISIONS: tuple[str, ...] = get_args(Precision)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 PictureSource: TypeAlias = Union[Path, bytes, "Image.Image", npt.NDArray[np.uint8]]
 """A picture as a caller has it: a file, an encoded file's bytes, a PIL image, or uint8 pixels
 (H, W), (H, W, 3) or (H, W, 4). Never a ``str``: a ``str`` is always a sentence."""

@@ -24,9 +24,9 @@ from refine_itr.bench.encoders import (
 )
 from refine_itr.bench.equations import ImageWork, image_encoder
 from refine_itr.bench.paper_model import paper_config, random_regions, random_weights
-from refine_itr.bench.pending import precisions
 from refine_itr.bench.sentences import text_work
 from refine_itr.errors import InvalidInputError, WrongAnswerError
+from refine_itr.types import PRECISIONS
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_multiply_adds_are_the_models() -> None:
 def test_rows(bench: Bench) -> None:
     tasks = [*image_tasks("light-gcn", QUICK_SIZES, 2), *text_tasks(QUICK_SIZES, 2)]
     rows = list(compare_encoders(tasks, bench))
-    assert len(rows) == 2 * len(precisions()) * len(BASELINES)
+    assert len(rows) == 2 * len(PRECISIONS) * len(BASELINES)
     for row in rows:
         data = row.to_json()
         names = {f"{p.NAME} {row.work.precision}" for p in bench.peers

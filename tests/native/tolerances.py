@@ -29,8 +29,8 @@ TOLERANCES: Final = {
     "score": 1e-5,
     # Pooling adds at most K numbers.
     "pooling": 1e-6,
-    # The hidden product is off by 2^-7 of its magnitude at most, which is below one here; gates have
-    # slopes of at most one, and errors of a step are damped by the next.
+    # The hidden product is off by at most 2^-7 of its magnitude, which is below one here; a gate's
+    # slope is at most one, and errors of a step are damped by the next.
     "gru-bf16": 0.02,
     # Likewise with steps of 1/127 of the largest number in both factors.
     "gru-int8": 0.06,

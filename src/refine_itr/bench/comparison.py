@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from refine_itr import _core
-from refine_itr.bench.limits import PRECISIONS, Limits, measure_limits
+from refine_itr.bench.limits import Limits, measure_limits
 from refine_itr.bench.machine import describe_machine, other_load
 from refine_itr.bench.peers import open_peers
-from refine_itr.bench.pending import precisions
 from refine_itr.bench.report import Row
 from refine_itr.bench.timing import FULL, QUICK, Effort
 from refine_itr.errors import InvalidInputError
+from refine_itr.types import PRECISIONS, Precision
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Bench:
     """
 
     threads: int
-    precisions: Sequence[str]
+    precisions: Sequence[Precision]
     limits: Limits
     peers: Sequence[Any]
     missing: dict[str, str]
@@ -63,7 +63,7 @@ def open_bench(
         quick: Measure little.
 
     Raises:
-        InvalidInputError: A wanted precision is unknown, or not in this build.
+        InvalidInputError: A wanted precision is unknown.
     """
     used = wanted_precisions(wanted)
     busy = other_load()
@@ -73,16 +73,13 @@ def open_bench(
     return Bench(cores, used, limits, found, missing, QUICK if quick else FULL, busy)
 
 
-def wanted_precisions(wanted: Sequence[str] | None) -> tuple[str, ...]:
+def wanted_precisions(wanted: Sequence[str] | None) -> tuple[Precision, ...]:
     """Returns those of the native module's precisions that are wanted; None: all.
 
     Raises:
-        InvalidInputError: One is unknown, or not in this build.
+        InvalidInputError: One is unknown.
     """
-    there = precisions()
     for name in wanted or ():
         if name not in PRECISIONS:
             raise InvalidInputError(f"precision: expected {', '.join(PRECISIONS)}; got {name!r}")
-        if name not in there:
-            raise InvalidInputError(f"precision: this build has {', '.join(there)}; got {name!r}")
-    return tuple(name for name in there if not wanted or name in wanted)
+    return tuple(name for name in PRECISIONS if not wanted or name in wanted)

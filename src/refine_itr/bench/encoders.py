@@ -28,14 +28,18 @@ from refine_itr.bench.paper_model import (
 from refine_itr.bench.report import OURS, Baseline, Row, Work
 from refine_itr.bench.sentences import TextWork, text_work
 from refine_itr.bench.timing import Call, interleave
-from refine_itr.types import FloatArray
+from refine_itr.types import FloatArray, Precision
 
 PEERS = ("pytorch", "onnx_runtime", "openvino_cpu", "numpy_blas")
 BASELINES: tuple[Baseline, ...] = ("as-written", "folded")
 
 _TEXT_DIMS = (512, 1024)
 # Who accepts a narrow precision accepts a wider one that is faster.
-_COMPETING = {"fp32": ("fp32",), "bf16": ("bf16", "fp32"), "int8": ("int8", "bf16", "fp32")}
+_COMPETING: dict[Precision, tuple[Precision, ...]] = {
+    "fp32": ("fp32",),
+    "bf16": ("bf16", "fp32"),
+    "int8": ("int8", "bf16", "fp32"),
+}
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class EncoderPeer(Protocol):
     PRECISIONS: tuple[str, ...]
 
     def array_call(
-        self, build: Callable[[Ops], Function], x: FloatArray, precision: str, threads: int
+        self, build: Callable[[Ops], Function], x: FloatArray, precision: Precision, threads: int
     ) -> Call | None:
         """Returns a call of the function that ``build`` makes of operations.
 
@@ -77,7 +81,7 @@ class EncoderPeer(Protocol):
         """
 
     def text_call(
-        self, work: TextWork, baseline: Baseline, precision: str, threads: int
+        self, work: TextWork, baseline: Baseline, precision: Precision, threads: int
     ) -> Call | None:
         """Returns a call that embeds the batch, or None as above."""
 
@@ -103,8 +107,8 @@ class Task:
     item: str
     multiply_adds: int
     expected: Array
-    ours: Callable[[str], Call]
-    theirs: Callable[[Baseline, EncoderPeer, str], Call | None]
+    ours: Callable[[Precision], Call]
+    theirs: Callable[[Baseline, EncoderPeer, Precision], Call | None]
 
 
 def compare_encoders(tasks: Iterable[Task], bench: Bench) -> Iterator[Row]:
@@ -126,7 +130,7 @@ def compare_encoders(tasks: Iterable[Task], bench: Bench) -> Iterator[Row]:
             yield Row(_work(task, precision, baseline, bench), interleave(calls, bench.effort))
 
 
-def _work(task: Task, precision: str, baseline: Baseline, bench: Bench) -> Work:
+def _work(task: Task, precision: Precision, baseline: Baseline, bench: Bench) -> Work:
     shape = {"dim": task.dim, "batch": task.batch}
     limit = bench.limits.arithmetic_ms(task.multiply_adds / task.batch, precision)
     return Work(task.stage, shape, precision, baseline, task.batch, task.item, limit)
@@ -135,8 +139,8 @@ def _work(task: Task, precision: str, baseline: Baseline, bench: Bench) -> Work:
 def checked_calls(
     ours: Call,
     peers: Sequence[EncoderPeer],
-    precision: str,
-    theirs: Callable[[EncoderPeer, str], Call | None],
+    precision: Precision,
+    theirs: Callable[[EncoderPeer, Precision], Call | None],
     expected: Array,
 ) -> dict[str, Call]:
     """Returns our call and those that compete with it, by name, when all are right.
@@ -183,10 +187,10 @@ def text_tasks(sizes: Sizes, threads: int) -> Iterator[Task]:
 def _image_task(work: ImageWork, threads: int) -> Task:
     image, dim, batch = work.config.image, work.config.dim, len(work.regions)
 
-    def ours(precision: str) -> Call:
+    def ours(precision: Precision) -> Call:
         return native.image_call(work, precision, threads)
 
-    def theirs(baseline: Baseline, peer: EncoderPeer, precision: str) -> Call | None:
+    def theirs(baseline: Baseline, peer: EncoderPeer, precision: Precision) -> Call | None:
         return peer.array_call(
             lambda ops: image_encoder(ops, work, baseline), work.regions, precision, threads
         )
@@ -198,10 +202,10 @@ def _image_task(work: ImageWork, threads: int) -> Task:
 
 
 def _text_task(work: TextWork, threads: int) -> Task:
-    def ours(precision: str) -> Call:
+    def ours(precision: Precision) -> Call:
         return native.text_call(work, precision, threads)
 
-    def theirs(baseline: Baseline, peer: EncoderPeer, precision: str) -> Call | None:
+    def theirs(baseline: Baseline, peer: EncoderPeer, precision: Precision) -> Call | None:
         return peer.text_call(work, baseline, precision, threads)
 
     multiply_adds = text_multiply_adds(len(work.tokens), WORD_DIM, work.dim, "folded")

@@ -19,7 +19,7 @@ from refine_itr.bench.native import Kernels
 from refine_itr.bench.paper_model import paper_config, random_regions, random_weights
 from refine_itr.bench.report import Baseline, Row, Work
 from refine_itr.bench.timing import Call, interleave
-from refine_itr.types import FloatArray
+from refine_itr.types import FloatArray, Precision
 
 _LAYER = "image.graph.0"
 
@@ -66,17 +66,17 @@ def compare_kernels(kernels: Iterable[Kernel], bench: Bench) -> Iterator[Row]:
             yield Row(_work(kernel, precision, bench), interleave(calls, bench.effort))
 
 
-def _ours(kernel: Kernel, precision: str, threads: int) -> Callable[[], FloatArray]:
+def _ours(kernel: Kernel, precision: Precision, threads: int) -> Callable[[], FloatArray]:
     batch, regions, _ = kernel.x.shape
     function = kernel.ours(Kernels(batch, regions, precision, threads))
     return lambda: function(kernel.x)
 
 
-def _theirs(kernel: Kernel, threads: int, peer: EncoderPeer, precision: str) -> Call | None:
+def _theirs(kernel: Kernel, threads: int, peer: EncoderPeer, precision: Precision) -> Call | None:
     return peer.array_call(kernel.theirs, kernel.x, precision, threads)
 
 
-def _work(kernel: Kernel, precision: str, bench: Bench) -> Work:
+def _work(kernel: Kernel, precision: Precision, bench: Bench) -> Work:
     shape = {"dim": kernel.dim, "batch": len(kernel.x)}
     if kernel.multiply_adds is None:
         limit = reading_ms(kernel.x.nbytes, bench.threads)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from refine_itr.bench.pending import peak_gops, read_gbps
+from refine_itr import _core
+from refine_itr.types import Precision
 
-BYTES = {"fp32": 4, "bf16": 2, "int8": 1}  # of a number
-PRECISIONS = tuple(BYTES)
+BYTES: dict[Precision, int] = {"fp32": 4, "bf16": 2, "int8": 1}  # of a number
 
 _READ = 1 << 29  # more than the caches of most machines hold
 _QUICK_READ = 1 << 24
@@ -23,18 +23,17 @@ class Limits:
         read_gb_per_s: 1e9 bytes a second read from memory.
     """
 
-    gops: dict[str, float | None]
-    read_gb_per_s: float | None
+    gops: dict[Precision, float]
+    read_gb_per_s: float
 
-    def to_json(self) -> dict[str, float | None]:
+    def to_json(self) -> dict[str, float]:
         """Returns the limits as ``--json`` prints them."""
         peaks = {f"{precision}_gops": value for precision, value in self.gops.items()}
         return {**peaks, "read_gb_per_s": self.read_gb_per_s}
 
-    def arithmetic_ms(self, multiply_adds: float, precision: str) -> float | None:
+    def arithmetic_ms(self, multiply_adds: float, precision: Precision) -> float:
         """Returns the least milliseconds that so many multiply-adds can take."""
-        peak = self.gops[precision]
-        return None if peak is None else 1e3 * 2 * multiply_adds / (1e9 * peak)
+        return 1e3 * 2 * multiply_adds / (1e9 * self.gops[precision])
 
 
 def measure_limits(threads: int, quick: bool = False) -> Limits:
@@ -44,16 +43,15 @@ def measure_limits(threads: int, quick: bool = False) -> Limits:
         threads: CPU threads; 0 means all cores.
         quick: Read less memory; caches may serve it.
     """
-    peaks = {precision: peak_gops(precision, threads) for precision in PRECISIONS}
-    return Limits(peaks, read_gbps(_QUICK_READ if quick else _READ, threads))
+    peaks = {precision: _core.peak_gops(precision, threads) for precision in BYTES}
+    return Limits(peaks, _core.read_gbps(_QUICK_READ if quick else _READ, threads))
 
 
-def reading_ms(nbytes: int, threads: int) -> float | None:
+def reading_ms(nbytes: int, threads: int) -> float:
     """Returns the milliseconds of reading so many bytes from where an array so large lies.
 
     Args:
         nbytes: Its bytes.
         threads: CPU threads; 0 means all cores.
     """
-    rate = read_gbps(max(nbytes, _LEAST_READ), threads)
-    return None if rate is None else nbytes / rate / 1e6
+    return nbytes / _core.read_gbps(max(nbytes, _LEAST_READ), threads) / 1e6

@@ -11,26 +11,26 @@ import numpy as np
 
 from refine_itr import _core
 from refine_itr.bench.equations import GRU_WEIGHTS, ImageWork
-from refine_itr.bench.pending import image_encoder, packed, packed_gates
 from refine_itr.bench.report import Baseline
 from refine_itr.bench.sentences import TextWork
 from refine_itr.bench.timing import Call
+from refine_itr.encoding import ImageEncoder
 from refine_itr.encoding.folding import Weights, fold_affinity, fold_projection, gate_table
-from refine_itr.types import FloatArray
+from refine_itr.types import FloatArray, Precision
 
 Function: TypeAlias = Callable[[FloatArray], FloatArray]
 
 
-def image_call(work: ImageWork, precision: str, threads: int) -> Call:
+def image_call(work: ImageWork, precision: Precision, threads: int) -> Call:
     """Returns a call of our image encoder, which folds."""
-    encoder = image_encoder(work.config, work.weights, threads, precision)
+    encoder = ImageEncoder(work.config, work.weights, threads, precision)
     return lambda: encoder.encode(work.regions)
 
 
-def text_call(work: TextWork, precision: str, threads: int) -> Call:
+def text_call(work: TextWork, precision: Precision, threads: int) -> Call:
     """Returns a call of our text encoder behind the tokenizer, which folds."""
     weight, bias = (work.weights[f"text.gru.{kind}_hh"] for kind in ("weight", "bias"))
-    w_hh = packed_gates(weight, bias, precision)
+    w_hh = _core.PackedGates(weight, bias, precision)
     encoder = _core.TextEncoder(gate_table(work.weights), w_hh, "last")
     workspace = _core.Workspace()
 
@@ -42,7 +42,7 @@ def text_call(work: TextWork, precision: str, threads: int) -> Call:
     return call
 
 
-def image_call_as_written(work: ImageWork, precision: str, threads: int) -> Call:
+def image_call_as_written(work: ImageWork, precision: Precision, threads: int) -> Call:
     """Returns a call that embeds with our kernels, but without folding anything."""
     kernels = Kernels(len(work.regions), work.config.image.regions, precision, threads)
     image, weights = work.config.image, work.weights
@@ -77,17 +77,18 @@ class Kernels:
 
     batch: int
     regions: int
-    precision: str
+    precision: Precision
     threads: int
     _workspace: _core.Workspace = field(default_factory=_core.Workspace)
 
     def linear(self, weight: FloatArray, bias: FloatArray) -> Function:
         """Returns x -> x W^T + b."""
-        matrix, out = packed(weight, bias, self.precision), self._empty(len(weight))
+        matrix, out = _core.PackedMatrix(weight, bias, self.precision), self._empty(len(weight))
 
         def apply(x: FloatArray) -> FloatArray:
             rows = x.reshape(-1, x.shape[-1])
-            _core.linear(rows, matrix, out.reshape(len(rows), -1), threads=self.threads)
+            target = out.reshape(len(rows), -1)
+            _core.linear(rows, matrix, target, self._workspace, threads=self.threads)
             return out
 
         return apply
@@ -96,7 +97,7 @@ class Kernels:
         self, w_ih: FloatArray, w_hh: FloatArray, b_ih: FloatArray, b_hh: FloatArray
     ) -> Function:
         """Returns (b, K, D) -> the last hidden state (b, D)."""
-        gates, matrix = self.linear(w_ih, b_ih), packed_gates(w_hh, b_hh, self.precision)
+        gates, matrix = self.linear(w_ih, b_ih), _core.PackedGates(w_hh, b_hh, self.precision)
         offsets = np.arange(self.batch + 1, dtype=np.int64) * self.regions
         out = np.empty((self.batch, w_hh.shape[1]), np.float32)
 
@@ -141,7 +142,10 @@ class Kernels:
     def _light_gcn_folded(self, weights: Weights, name: str) -> Function:
         sigma = weights[f"{name}.sigma"] * np.float32(1 / self.regions)
         folded = fold_projection(weights, name, batch_norm=False)
-        f, row_bias = packed(folded.weight, folded.bias, self.precision), folded.row_bias
+        f, row_bias = (
+            _core.PackedMatrix(folded.weight, folded.bias, self.precision),
+            folded.row_bias,
+        )
         out, work, threads = self._empty(f.n_out), self._workspace, self.threads
 
         def reason(v: FloatArray) -> FloatArray:
@@ -164,8 +168,11 @@ class Kernels:
 
     def _vsrn_gcn_folded(self, weights: Weights, name: str) -> Function:
         folded, a = fold_projection(weights, name, batch_norm=False), fold_affinity(weights, name)
-        m = packed(np.ascontiguousarray(a.m.T), None, self.precision)
-        f, row_bias = packed(folded.weight, folded.bias, self.precision), folded.row_bias
+        m = _core.PackedMatrix(np.ascontiguousarray(a.m.T), None, self.precision)
+        f, row_bias = (
+            _core.PackedMatrix(folded.weight, folded.bias, self.precision),
+            folded.row_bias,
+        )
         out, work, threads = self._empty(f.n_out), self._workspace, self.threads
 
         def reason(v: FloatArray) -> FloatArray:
@@ -177,7 +184,9 @@ class Kernels:
         return reason
 
     def _packed(self, weights: Weights, name: str) -> _core.PackedMatrix:
-        return packed(weights[f"{name}.weight"], weights[f"{name}.bias"], self.precision)
+        return _core.PackedMatrix(
+            weights[f"{name}.weight"], weights[f"{name}.bias"], self.precision
+        )
 
     def _empty(self, width: int) -> FloatArray:
         return np.empty((self.batch, self.regions, width), np.float32)

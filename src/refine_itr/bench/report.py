@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from refine_itr.bench.timing import Times
+from refine_itr.types import Precision
 
 OURS = "ours"
 
@@ -29,7 +30,7 @@ class Work:
 
     stage: str
     shape: Mapping[str, int]
-    precision: str
+    precision: Precision
     baseline: Baseline
     per: int
     item: str

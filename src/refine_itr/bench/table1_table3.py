@@ -23,6 +23,7 @@ from refine_itr.bench.paper_model import VOCABULARY, paper_config, random_region
 from refine_itr.bench.timing import Effort, Times, interleave
 from refine_itr.bundle.schema import expected_weights
 from refine_itr.encoding.folding import Weights
+from refine_itr.types import Precision
 
 _TABLE1_DIM = 2048  # recall is that of Table 3's row for 2048
 _TABLE1_MS = {"vsrn-gcn": 44.6, "light-gcn": 27.8}
@@ -40,7 +41,7 @@ class Setting:
         effort: How much is timed.
     """
 
-    precision: str
+    precision: Precision
     threads: int
     effort: Effort
 
@@ -80,7 +81,7 @@ def table3(sizes: Sizes, setting: Setting) -> Iterator[Line]:
             }
 
 
-def weight_bytes(dim: int, precision: str, vocabulary: int = VOCABULARY) -> dict[str, int]:
+def weight_bytes(dim: int, precision: Precision, vocabulary: int = VOCABULARY) -> dict[str, int]:
     """Returns bytes of both encoders' weights.
 
     "vsrn": fp32, with theta and phi, as trained: what the paper's column counts. "light_gcn":

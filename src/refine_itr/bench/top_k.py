@@ -13,12 +13,11 @@ from refine_itr import _core
 from refine_itr.bench.arrays import Array
 from refine_itr.bench.comparison import Bench
 from refine_itr.bench.limits import BYTES, reading_ms
-from refine_itr.bench.pending import narrow_search
 from refine_itr.bench.report import OURS, Row, Work
 from refine_itr.bench.timing import interleave
 from refine_itr.errors import WrongAnswerError
 from refine_itr.profiling import unit_rows
-from refine_itr.types import FloatArray
+from refine_itr.types import FloatArray, Precision
 
 PEERS = ("faiss_flat", "usearch_exact", "pytorch", "numpy_blas")
 K = 10
@@ -31,7 +30,11 @@ SearchCall: TypeAlias = Callable[[], tuple[FloatArray, Ids]]
 
 # As ours gives fp32's results, so do its competitors; those with a gallery as narrow compete as
 # well, though they may miss neighbours.
-_COMPETING = {"fp32": ("fp32",), "bf16": ("fp32", "bf16"), "int8": ("fp32", "int8")}
+_COMPETING: dict[Precision, tuple[Precision, ...]] = {
+    "fp32": ("fp32",),
+    "bf16": ("fp32", "bf16"),
+    "int8": ("fp32", "int8"),
+}
 # Scores are inner products of unit vectors. fp32: sums of a thousand products; bf16: 8 bits of
 # each factor and of the score; int8: steps of 1/127 of the largest element.
 TOLERANCES = {"fp32": 1e-5, "bf16": 5e-3, "int8": 1e-2}
@@ -59,7 +62,7 @@ class SearchPeer(Protocol):
     NAME: str
     SEARCH_PRECISIONS: tuple[str, ...]
 
-    def search_call(self, work: SearchWork, precision: str, threads: int) -> SearchCall:
+    def search_call(self, work: SearchWork, precision: Precision, threads: int) -> SearchCall:
         """Returns a call that gives scores and ids (q, k), best first."""
 
 
@@ -78,8 +81,6 @@ def compare_top_k(sizes: Sequence[tuple[int, int, int]], bench: Bench) -> Iterat
         expected = best_scores(work)
         for precision in bench.precisions:
             ours, fp32 = (top_k_call(work, used, bench.threads) for used in (precision, "fp32"))
-            if ours is None or fp32 is None:
-                continue
             check_same(ours, fp32)
             check_hits(OURS, ours, work, expected, TOLERANCES["fp32"])
             calls = {OURS: ours}
@@ -90,32 +91,33 @@ def compare_top_k(sizes: Sequence[tuple[int, int, int]], bench: Bench) -> Iterat
             yield Row(_work(work, precision, bench), interleave(calls, bench.effort))
 
 
-def _competing(bench: Bench, precision: str) -> Iterator[tuple[SearchPeer, str]]:
+def _competing(bench: Bench, precision: Precision) -> Iterator[tuple[SearchPeer, Precision]]:
     for peer in bench.peers:
         for used in _COMPETING[precision]:
             if used in peer.SEARCH_PRECISIONS:
                 yield peer, used
 
 
-def _work(work: SearchWork, precision: str, bench: Bench) -> Work:
+def _work(work: SearchWork, precision: Precision, bench: Bench) -> Work:
     (n, dim), queries = work.gallery.shape, len(work.queries)
     shape = {"gallery": n, "dim": dim, "queries": queries}
     limit = _limit_ms(n * dim, queries, precision, bench)
     return Work("top-k", shape, precision, "as-written", 1, "a call", limit)
 
 
-def _limit_ms(elements: int, queries: int, precision: str, bench: Bench) -> float | None:
+def _limit_ms(elements: int, queries: int, precision: Precision, bench: Bench) -> float:
     """Returns the longer of the arithmetic and of reading the gallery once, from where it lies."""
     reading = reading_ms(elements * BYTES[precision], bench.threads)
     arithmetic = bench.limits.arithmetic_ms(elements * queries, precision)
-    return None if reading is None or arithmetic is None else max(arithmetic, reading)
+    return max(arithmetic, reading)
 
 
-def top_k_call(work: SearchWork, precision: str, threads: int) -> SearchCall | None:
-    """Returns a call of our search; None where this build has no gallery of that precision."""
-    search = _core.top_k if precision == "fp32" else narrow_search(work.gallery, precision)
-    if search is None:
-        return None
+def top_k_call(work: SearchWork, precision: Precision, threads: int) -> SearchCall:
+    """Returns a call of our search, of a gallery in ``precision``."""
+    if precision == "fp32":
+        search: Callable[..., None] = _core.top_k
+    else:
+        search = _core.NarrowGallery(work.gallery, precision).top_k
     workspace, shape = _core.Workspace(), (len(work.queries), work.k)
     scores, ids = np.empty(shape, np.float32), np.empty(shape, np.int64)
 

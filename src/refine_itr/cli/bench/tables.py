@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.table import Table
 
 from refine_itr.cli.bench.options import CountOption, DimOption, ImagesOption, QuickOption
-from refine_itr.cli.options import JsonOption, ModelOption, ThreadsOption
+from refine_itr.cli.options import JsonOption, ModelOption, PrecisionOption, ThreadsOption
 from refine_itr.cli.output import print_json, print_note, stdout
+from refine_itr.types import Precision
 
 if TYPE_CHECKING:
     from refine_itr.bench.encoders import Sizes
     from refine_itr.bench.table1_table3 import Line, Setting
 
-_OnePrecision = Annotated[
-    str, typer.Option("--precision", help="Of our weights: fp32, bf16 or int8.")
-]
 
 _TIMES = {
     "dim": "D",
@@ -39,7 +36,7 @@ _SIZES = {
 
 def bench_table1(
     dim: DimOption = None,
-    precision: _OnePrecision = "fp32",
+    precision: PrecisionOption = "fp32",
     quick: QuickOption = False,
     threads: ThreadsOption = 0,
     json: JsonOption = False,
@@ -55,7 +52,7 @@ def bench_table1(
 
 def bench_table3(
     dim: DimOption = None,
-    precision: _OnePrecision = "fp32",
+    precision: PrecisionOption = "fp32",
     quick: QuickOption = False,
     threads: ThreadsOption = 0,
     json: JsonOption = False,
@@ -74,20 +71,18 @@ def bench_table3(
 def _measured(
     table: Callable[[Sizes, Setting], Iterator[Line]],
     dim: list[int] | None,
-    precision: str,
+    precision: Precision,
     quick: bool,
     threads: int,
     json: bool,
 ) -> list[Line] | None:
     """Returns the lines, or None where they are already printed as JSON."""
     from refine_itr import _core
-    from refine_itr.bench.comparison import wanted_precisions
     from refine_itr.bench.encoders import QUICK_SIZES, Sizes
     from refine_itr.bench.machine import describe_machine, other_load
     from refine_itr.bench.table1_table3 import Setting
     from refine_itr.bench.timing import FULL, QUICK
 
-    wanted_precisions([precision])
     busy = other_load()
     if busy:
         print_note(busy)
