@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from refine_itr.cli.bench import bench
+from refine_itr.cli.convert import convert
 from refine_itr.cli.demo import demo
 from refine_itr.cli.doctor import doctor
 from refine_itr.cli.evaluate import evaluate
@@ -39,6 +40,7 @@ app.command()(plan)
 app.command()(simulate)
 app.command("export-detector")(export_detector)
 app.add_typer(bench, name="bench")
+app.add_typer(convert, name="convert")
 
 
 def main() -> None:
