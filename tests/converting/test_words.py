@@ -88,9 +88,6 @@ _WORD = st.sampled_from(
         "it's",
         "they're",
         "he'd",
-        "mr.",
-        "u.s.",
-        "p.m.",
         "t-shirt",
         "5",
         "3.5",
@@ -113,11 +110,14 @@ _WORD = st.sampled_from(
 _CLOSE = st.sampled_from(
     ["", "", "", ".", ",", "!", "?", ";", ":", '"', ")", '."', ".)", "...", "”"]
 )
-_OPEN = st.sampled_from(["", "", "", '"', "(", "[", "“", "'"])
+_OPEN = st.sampled_from(["", "", "", '"', "(", "[", "'"])
+
+_MARKED = st.tuples(_OPEN, _WORD, _CLOSE).map("".join)
+_SHORT = st.sampled_from(["mr.", "u.s.", "p.m.", "-", "--", "st.,"])
 
 
-@settings(max_examples=500, deadline=None)
-@given(st.lists(st.tuples(_OPEN, _WORD, _CLOSE).map("".join), max_size=8).map(" ".join))
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(st.lists(_MARKED | _SHORT, max_size=8).map(" ".join))
 @example("a,, b ,:c ::: d -- e - f")
 @example("''a'' ``b`` c---d e....f")
 def test_sentences(text: str) -> None:

@@ -14,6 +14,7 @@ from refine_itr.cli.demo import demo
 from refine_itr.cli.doctor import doctor
 from refine_itr.cli.evaluate import evaluate
 from refine_itr.cli.export_detector import export_detector
+from refine_itr.cli.features import features
 from refine_itr.cli.index import index
 from refine_itr.cli.output import stderr
 from refine_itr.cli.plan import plan, profile
@@ -33,6 +34,7 @@ app.command()(demo)
 app.command()(index)
 app.command()(search)
 app.command("eval")(evaluate)
+app.command()(features)
 app.command()(train)
 app.command()(doctor)
 app.command()(profile)

@@ -31,7 +31,6 @@ _HELD = "\ue000"
 _CLOSERS = r"""["')\]}‘’“”«»]"""
 _NOT_IN_WORDS = r"""[)";}\]*:@'({\[‘’“”«»?!]"""
 _WORD_START = r"""(?:^|(?<=[\s)";}\]*:@({\[`#&\-]))"""
-_GOES_ON = r"(?=\s*[\p{Ll};:,.!?])"
 _SENTENCE_END = r"(?:[?!]|(?<!\.)\.)"
 
 _Rule = tuple[str, str]
@@ -114,14 +113,18 @@ def _sentence_rules(abbreviations: Iterable[str]) -> list[_Rule]:
     """What Punkt does to lower-case text: a sentence a line."""
     # The longest first: the first alternative that fits is taken.
     known = "|".join(sorted(map(_escaped, abbreviations), key=len, reverse=True))
+    short = rf"{_WORD_START}(?:{known})\K\."
+    single = rf"{_WORD_START}(?:\p{{L}}|-?[.,]?\d[\d,.\-]*)\K\."
     # Punkt looks at a word and the next together, and takes an end in either for this one.
-    not_ended = rf"(?! \S*[?!.]{_NOT_IN_WORDS})"
-    number = r"-?[.,]?\d[\d,.\-]*"
+    next_word = rf"(?= (?!\S*{_SENTENCE_END}{_NOT_IN_WORDS}))"
+    goes_on = r"(?= (?:[\p{Ll};:,?!]|\.(?!\S)))"
+    closed = rf"{_CLOSERS}+(?: |$|--)"
+    another = rf"\S*{_SENTENCE_END}(?:{_NOT_IN_WORDS}| \S)"
     return [
-        (rf"{_WORD_START}(?:{known})\K\.{not_ended}(?={_NOT_IN_WORDS}| )", _HELD),
-        (rf"{_WORD_START}(?:\p{{L}}|{number})\K\.{not_ended}{_GOES_ON}", _HELD),
-        # Marks that close what the sentence opened stay with it.
-        (rf"{_SENTENCE_END}\K(?!{_CLOSERS}+(?: |$|--))(?={_NOT_IN_WORDS})", "\n"),
+        (rf"{short}(?={_NOT_IN_WORDS})|{single}(?=[;:?!])", _HELD),
+        (rf"{short}{next_word}|{single}{next_word}{goes_on}", _HELD),
+        # Of several ends in one word the last one counts; marks that close stay with it.
+        (rf"{_SENTENCE_END}\K(?!{closed}|{another})(?={_NOT_IN_WORDS})", "\n"),
         (rf"{_SENTENCE_END}{_CLOSERS}*\K (?=\S)", "\n"),
         (_HELD, "."),
     ]
