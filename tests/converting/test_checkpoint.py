@@ -110,6 +110,13 @@ def test_other_contents(content: object, message: str, tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "m")
 
 
+def test_a_zip_without_its_end(tmp_path: Path) -> None:
+    torch.save({"model": [{}, {}]}, tmp_path / "m")
+    (tmp_path / "m").write_bytes((tmp_path / "m").read_bytes()[:-30])
+    with pytest.raises(CheckpointError, match="expected a whole checkpoint"):
+        read_checkpoint(tmp_path / "m")
+
+
 def test_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is none"):
         read_checkpoint(tmp_path)

@@ -10,12 +10,10 @@ import typer
 from refine_itr.cli.options import JsonOption
 from refine_itr.cli.output import print_json, stdout
 
-convert = typer.Typer(help="Turn another program's checkpoint into a bundle.", no_args_is_help=True)
-
-
-@convert.callback()
-def _group() -> None:
-    """Turn another program's checkpoint into a bundle (needs the extra 'convert')."""
+convert = typer.Typer(
+    help="Turn another program's checkpoint into a bundle (needs the extra 'convert').",
+    no_args_is_help=True,
+)
 
 
 @convert.command()

@@ -86,8 +86,9 @@ def _check_container(path: Path) -> None:
     """Refuses what would grow when it is read: PyTorch stores tensors as they are."""
     if not path.is_file():
         raise CheckpointError(f"{path}: expected a checkpoint; there is none")
-    if not zipfile.is_zipfile(path):  # PyTorch before 1.6
-        return
+    with path.open("rb") as start:
+        if start.read(4) != b"PK\x03\x04":  # what PyTorch before 1.6 wrote
+            return
     try:
         with zipfile.ZipFile(path) as file:
             entries = file.infolist()
