@@ -43,6 +43,7 @@ def test_a_row_a_sentence(tmp_path: Path) -> None:
     data = read_precomputed(write(tmp_path, np.repeat(array, 5, axis=0), lines(20)))
     np.testing.assert_array_equal(data.regions, array)
     assert isinstance(data.regions, np.memmap)
+    np.testing.assert_array_equal(data.load(1, 3), array[1:3])
     assert len(data.owner) == 20
 
 

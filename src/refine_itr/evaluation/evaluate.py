@@ -56,9 +56,9 @@ def _embed(model: Model, data: CaptionSet | Precomputed) -> tuple[FloatArray, Fl
         return model.embed_images(data.images), model.embed_texts(data.sentences)
     images = np.empty((len(data.regions), model.dim), np.float32)
     for start in range(0, len(images), _IMAGES):
-        rows = slice(start, min(start + _IMAGES, len(images)))
+        stop = min(start + _IMAGES, len(images))
         try:
-            images[rows] = model.embed_regions(data.regions[rows])
+            images[start:stop] = model.embed_regions(data.load(start, stop))
         except InvalidInputError as exc:
-            raise DatasetError(f"{data.path}: images {start} to {rows.stop - 1}: {exc}") from exc
+            raise DatasetError(f"{data.path}: images {start} to {stop - 1}: {exc}") from exc
     return images, model.embed_texts(data.sentences)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from refine_itr.errors import DatasetError
+from refine_itr.types import FloatArray
 
 SUFFIX = "_ims.npy"
 _CAPTIONS_SUFFIX = "_caps.txt"
@@ -27,12 +28,23 @@ class Precomputed:
         regions: float32 (n, K, C), memory-mapped; K is 1 where an image has one vector.
         sentences: m sentences, image by image.
         owner: int64 (m,): the image that each sentence describes.
+        rows_per_image: In the file: 1, or 5 alike.
     """
 
     path: Path
     regions: npt.NDArray[np.float32]
     sentences: list[str]
     owner: npt.NDArray[np.int64]
+    rows_per_image: int
+
+    def load(self, start: int, stop: int) -> FloatArray:
+        """Returns the features of the images ``start`` to ``stop - 1``, read from the file.
+
+        The file is mapped for this call alone: pages of a mapping that stays count as memory of
+        the process, and a whole pass over ``regions`` would map all of it.
+        """
+        step = self.rows_per_image
+        return np.array(_open_array(self.path)[start * step : stop * step : step])
 
 
 def read_precomputed(path: Path) -> Precomputed:
@@ -47,15 +59,16 @@ def read_precomputed(path: Path) -> Precomputed:
         raise DatasetError(f"{path}: expected an array of features named *{SUFFIX}")
     captions = path.with_name(path.name.removesuffix(SUFFIX) + _CAPTIONS_SUFFIX)
     sentences, regions = _read_captions(captions), _open_array(path)
-    if len(regions) == len(sentences) and _is_repeated(regions):
-        regions = regions[::_REPEATS]
+    repeated = len(regions) == len(sentences) and _is_repeated(regions)
+    rows_per_image = _REPEATS if repeated else 1
+    regions = regions[::rows_per_image]
     if not sentences or len(sentences) % len(regions):
         raise DatasetError(
             f"{captions}: expected the same number of lines for each of {len(regions)} images; "
             f"got {len(sentences)} lines"
         )
     owner = np.repeat(np.arange(len(regions)), len(sentences) // len(regions))
-    return Precomputed(path, regions, sentences, owner)
+    return Precomputed(path, regions, sentences, owner, rows_per_image)
 
 
 def _open_array(path: Path) -> npt.NDArray[np.float32]:
