@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -133,6 +134,16 @@ def test_any_text_is_split(text: str) -> None:
         return "".join(c for c in "".join(words) if c not in "\"'`" and not c.isspace())
 
     assert letters(our_words(text)) == letters(our_words(text.lower()))
+
+
+@pytest.mark.parametrize("part", ["a.", "1-", "5.,", '"', "'s ", "a.) ", "::", "!?", "mr. "])
+def test_long_words_take_time_in_proportion(part: str) -> None:
+    def seconds(n: int) -> float:
+        started = time.process_time()
+        _NORMALIZER.normalize_str(part * n)
+        return time.process_time() - started
+
+    assert seconds(20_000) < 60 * max(seconds(1000), 0.01)  # quadratic would be 400
 
 
 def test_ids() -> None:

@@ -28,6 +28,7 @@ _MAX_TOKENS = 256  # as many as the shipped text encoder reads
 
 # A period that ends no sentence is this private character while sentences are told apart.
 _HELD = "\ue000"
+_REACH = 50  # how far a rule looks along a word: a hostile one costs no more than its length
 _CLOSERS = r"""["')\]}‘’“”«»]"""
 _NOT_IN_WORDS = r"""[)";}\]*:@'({\[‘’“”«»?!]"""
 _WORD_START = r"""(?:^|(?<=[\s)";}\]*:@({\[`#&\-]))"""
@@ -114,12 +115,12 @@ def _sentence_rules(abbreviations: Iterable[str]) -> list[_Rule]:
     # The longest first: the first alternative that fits is taken.
     known = "|".join(sorted(map(_escaped, abbreviations), key=len, reverse=True))
     short = rf"{_WORD_START}(?:{known})\K\."
-    single = rf"{_WORD_START}(?:\p{{L}}|-?[.,]?\d[\d,.\-]*)\K\."
+    single = rf"{_WORD_START}(?:\p{{L}}|-?[.,]?\d[\d,.\-]{{0,{_REACH}}})\K\."
     # Punkt looks at a word and the next together, and takes an end in either for this one.
-    next_word = rf"(?= (?!\S*{_SENTENCE_END}{_NOT_IN_WORDS}))"
+    next_word = rf"(?= (?!\S{{0,{_REACH}}}{_SENTENCE_END}{_NOT_IN_WORDS}))"
     goes_on = r"(?= (?:[\p{Ll};:,?!]|\.(?!\S)))"
     closed = rf"{_CLOSERS}+(?: |$|--)"
-    another = rf"\S*{_SENTENCE_END}(?:{_NOT_IN_WORDS}| \S)"
+    another = rf"\S{{0,{_REACH}}}{_SENTENCE_END}(?:{_NOT_IN_WORDS}| \S)"
     return [
         (rf"{short}(?={_NOT_IN_WORDS})|{single}(?=[;:?!])", _HELD),
         (rf"{short}{next_word}|{single}{next_word}{goes_on}", _HELD),
