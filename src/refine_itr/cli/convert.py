@@ -25,7 +25,7 @@ def vsrn(
     out: Annotated[Path, typer.Option("--out", help="The bundle's folder.")],
     regions: Annotated[
         int | None,
-        typer.Option("--regions", min=1, max=4096, help="K [default: the weights', or 36]."),
+        typer.Option("--regions", min=1, max=4096, help="K; without it the weights' own, or 36."),
     ] = None,
     scale: Annotated[
         bool,

@@ -44,7 +44,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--protocol",
-            help="As the papers measure [default: all images at once].",
+            help="As the papers measure; without it, all images at once.",
             metavar=f"[{'|'.join(PROTOCOLS)}]",
         ),
     ] = None,

@@ -81,7 +81,8 @@ Converted by `refine-itr convert`; nothing was trained or measured here.
 * Training data (`data_name`): {data}
 * Epoch: {saved.epoch}
 * D = {config.dim}, {image.regions} regions x {image.features}, {image.layers} x {image.graph}
-* {len(words.ids)} words, split as NLTK's `word_tokenize` does
+* {len(words.ids)} words, split as NLTK's `word_tokenize` does (the abbreviations in
+  `tokenizer.json` are those of its Punkt model, Apache-2.0)
 * Its regions come from files: the bundle has no detector.
 * Licence: that of the checkpoint and its data.
 """
