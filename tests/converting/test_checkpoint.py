@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import resource
 import zipfile
 from pathlib import Path
@@ -31,6 +32,29 @@ def test_what_is_read(saved: Path) -> None:
     assert checkpoint.epoch == 7
     assert checkpoint.image["Rs_GCN_4.g.weight"].shape == (8, 8, 1)
     assert checkpoint.text["embed.weight"].dtype == np.float32
+
+
+def as_python_2(content: bytes) -> bytes:
+    """Its pickles hold byte strings where Python 3 writes text."""
+    out, rest = b"", content
+    while match := re.search(rb"X(.)\x00\x00\x00", rest, re.DOTALL):
+        size = match[1][0]
+        word = rest[match.end() : match.end() + size]
+        out += rest[: match.start()] + b"U" + match[1] + word
+        rest = rest[match.end() + size :]
+    return out + rest
+
+
+def test_python_2_checkpoints(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    sides = ImageSide(6, 8, "f30k_precomp"), TextSide(len(WORDS), 8, 5)
+    new = save(tmp_path / "new", *sides, legacy=True, data_name="f30k_precomp")
+    (tmp_path / "old").write_bytes(as_python_2(new.read_bytes()))
+    old, expected = read_checkpoint(tmp_path / "old"), read_checkpoint(new)
+    assert b"U\x09data_name" in (tmp_path / "old").read_bytes()
+    assert old.options == expected.options
+    assert old.image.keys() == expected.image.keys()
+    assert all((old.text[name] == expected.text[name]).all() for name in expected.text)
 
 
 def test_other_precisions_and_numpy_scalars(tmp_path: Path) -> None:
