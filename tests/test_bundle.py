@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 from collections.abc import Callable
@@ -34,6 +35,20 @@ def test_round_trip(image: dict[str, object], tmp_path: Path) -> None:
     written = random_weights(config)
     assert bundle.weights.keys() == written.keys()
     assert all((bundle.weights[name] == written[name]).all() for name in written)
+
+
+def test_without_a_detector(tmp_path: Path) -> None:
+    config = dataclasses.replace(tiny_config(regions=5), detector=None)  # no square either
+    weights = random_weights(config)
+    write_bundle(tmp_path / "b", config, weights, tiny_tokenizer(), None, "")
+    bundle = read_bundle(tmp_path / "b")
+    assert bundle.config == config
+    assert bundle.detector_path is None
+    assert json.loads((tmp_path / "b" / "config.json").read_text())["detector"] is None
+    with pytest.raises(BundleError, match="exactly when the configuration has one"):
+        write_bundle(tmp_path / "b", config, weights, tiny_tokenizer(), tiny_detector(), "")
+    with pytest.raises(BundleError, match="exactly when the configuration has one"):
+        write_bundle(tmp_path / "b", tiny_config(), weights, tiny_tokenizer(), None, "")
 
 
 def test_half_precision_on_disk(tmp_path: Path) -> None:

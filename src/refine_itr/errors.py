@@ -4,6 +4,7 @@ RefineItrError
 ├── InvalidInputError      an argument with the wrong type, shape or value (also a ValueError)
 ├── PictureError           a picture that cannot be read
 ├── BundleError            a model folder that is missing, damaged or of another version
+├── CheckpointError        another program's checkpoint or vocabulary that cannot be converted
 ├── DetectorError          the detector's runtime or graph failed
 │   └── DeviceError        a device that is missing, unusable, or failed while it worked
 │       └── NoDeviceLeftError  all workers of a stage have failed
@@ -39,6 +40,10 @@ class PictureError(RefineItrError):
 
 class BundleError(RefineItrError):
     """A model bundle is missing, damaged or of another version."""
+
+
+class CheckpointError(RefineItrError):
+    """Another program's checkpoint or vocabulary is damaged, unsafe or of an unknown layout."""
 
 
 class DetectorError(RefineItrError):

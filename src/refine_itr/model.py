@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from refine_itr import _core
-from refine_itr.errors import InvalidInputError, PictureError
+from refine_itr.errors import DetectorError, InvalidInputError, PictureError
 from refine_itr.types import PRECISIONS, FloatArray, Picture, PictureSource, Precision
 
 if TYPE_CHECKING:
-    from refine_itr.bundle import BundleConfig
+    from refine_itr.bundle import Bundle, BundleConfig
     from refine_itr.detection import GridDetector
     from refine_itr.encoding import ImageEncoder, TextEncoder
     from refine_itr.pipeline import Outcome, Overflow, Pipeline, Stage
-    from refine_itr.planning import Plan
+    from refine_itr.planning import Plan, PlannedStage
 
 Source = TypeVar("Source", bound=PictureSource)
 
@@ -35,7 +35,6 @@ class Model:
         config: The architecture.
         fingerprint: Names the weights, tokenizer and detector; an index remembers it.
         plan: Which device, how many workers and threads, and which batches each stage has.
-        detectors: Find the regions of a picture, one for each worker of the plan's "detect".
         image_encoder: Regions to embeddings.
         threads: Threads that each native call and each detector run may use.
     """
@@ -53,7 +52,7 @@ class Model:
         self.config = config
         self.fingerprint = fingerprint
         self.plan = plan
-        self.detectors = detectors
+        self._detectors = detectors
         self.threads = threads
         self.image_encoder = image_encoder
         self._text_encoder = text_encoder
@@ -71,8 +70,29 @@ class Model:
 
     def close(self) -> None:
         """Gives the detectors' devices back. The model embeds no more pictures."""
-        for detector in self.detectors:
+        for detector in self._detectors:
             detector.close()
+
+    @property
+    def has_detector(self) -> bool:
+        """Whether it embeds pictures; otherwise only regions' features, and sentences."""
+        return bool(self._detectors)
+
+    @property
+    def detectors(self) -> Sequence[GridDetector]:
+        """What finds a picture's regions, one for each worker of the plan's "detect".
+
+        Raises:
+            DetectorError: The model has none: it was made for features from files.
+        """
+        if not self._detectors:
+            k, c = self.config.image.regions, self.config.image.features
+            raise DetectorError(
+                f"this model has no detector, so it cannot embed a picture: it expects the "
+                f"features of {k} regions x {c} from files (Model.embed_regions, or "
+                f"refine-itr eval --data X_ims.npy)"
+            )
+        return self._detectors
 
     @property
     def dim(self) -> int:
@@ -172,6 +192,28 @@ class Model:
         embedding: FloatArray = self.image_encoder.encode(detector.detect([picture]).features)[0]
         return embedding
 
+    def embed_regions(self, regions: FloatArray) -> FloatArray:
+        """Embeds pictures by the features of their regions, as a detector found them.
+
+        Args:
+            regions: float32 (n, K, C).
+
+        Returns:
+            float32 (n, D), unit norm.
+
+        Raises:
+            InvalidInputError: The array has another shape or dtype, or holds NaN or infinity.
+        """
+        expected = (self.config.image.regions, self.config.image.features)
+        if regions.dtype != np.float32 or regions.shape[1:] != expected:
+            raise InvalidInputError(
+                f"regions: expected float32 (n, {expected[0]}, {expected[1]}); "
+                f"got {regions.dtype} {regions.shape}"
+            )
+        if not np.isfinite(regions).all():
+            raise InvalidInputError("regions: expected finite values; got NaN or infinity")
+        return self.image_encoder.encode(np.ascontiguousarray(regions))
+
     def embed_texts(self, sentences: Sequence[str]) -> FloatArray:
         """Embeds sentences.
 
@@ -219,7 +261,7 @@ def load(
     """
     from refine_itr.assembly import DETECT, default_plan, read_plan
     from refine_itr.bundle import bundle_folder, read_bundle
-    from refine_itr.detection import join_devices, open_detectors, parse_devices
+    from refine_itr.detection import join_devices, parse_devices
     from refine_itr.encoding import ImageEncoder, TextEncoder
 
     if threads < 0:
@@ -241,8 +283,28 @@ def load(
         chosen = read_plan(plan, device)
     bundle = read_bundle(bundle_folder(name))
     config = bundle.config
-    detect = chosen.stage(DETECT)
-    detectors = open_detectors(
+    return Model(
+        config,
+        bundle.fingerprint,
+        chosen,
+        # Nobody asked for a device that turns out not to work.
+        _detectors(bundle, chosen.stage(DETECT), threads, allow_fallback or device == "auto"),
+        ImageEncoder(config, bundle.weights, threads, precision),
+        TextEncoder(config, bundle.weights, bundle.tokenizer_json, threads, precision),
+        threads,
+    )
+
+
+def _detectors(
+    bundle: Bundle, detect: PlannedStage, threads: int, allow_fallback: bool
+) -> Sequence[GridDetector]:
+    """None for a bundle whose regions come from files."""
+    from refine_itr.detection import open_detectors, parse_devices
+
+    config = bundle.config
+    if config.detector is None or bundle.detector_path is None:
+        return []
+    return open_detectors(
         bundle.detector_path,
         input_size=config.detector.input_size,
         grid=config.detector.grid,
@@ -250,17 +312,7 @@ def load(
         devices=parse_devices(detect.device),
         count=detect.workers,
         threads=detect.threads or threads,
-        # Nobody asked for a device that turns out not to work.
-        allow_fallback=allow_fallback or device == "auto",
-    )
-    return Model(
-        config,
-        bundle.fingerprint,
-        chosen,
-        detectors,
-        ImageEncoder(config, bundle.weights, threads, precision),
-        TextEncoder(config, bundle.weights, bundle.tokenizer_json, threads, precision),
-        threads,
+        allow_fallback=allow_fallback,
     )
 
 

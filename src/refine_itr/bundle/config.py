@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 from refine_itr.errors import BundleError
@@ -95,12 +96,15 @@ class DetectorConfig:
 
 @dataclass(frozen=True)
 class BundleConfig:
-    """A whole model; ``dim`` is D, the length of an embedding."""
+    """A whole model; ``dim`` is D, the length of an embedding.
+
+    ``detector`` is None (null) where the regions' features come from files.
+    """
 
     dim: Annotated[int, _Between(1, 16384)]
     image: ImageConfig
     text: TextConfig
-    detector: DetectorConfig
+    detector: DetectorConfig | None
 
     @classmethod
     def from_json(cls, data: object) -> BundleConfig:
@@ -127,7 +131,7 @@ class BundleConfig:
 
     def _check_consistency(self) -> None:
         image, detector = self.image, self.detector
-        if image.regions != detector.grid**2:
+        if detector is not None and image.regions != detector.grid**2:
             raise BundleError(
                 f"config.json: image.regions: expected detector.grid squared = "
                 f"{detector.grid**2}, got {image.regions}"
@@ -164,6 +168,9 @@ def _read(kind: type[T], data: object, where: str) -> T:
 
 
 def _value(value: object, hint: Any, where: str) -> object:
+    if NoneType in get_args(hint):
+        (hint,) = set(get_args(hint)) - {NoneType}
+        return None if value is None else _value(value, hint, where)
     if dataclasses.is_dataclass(hint):
         return _read(hint, value, where)  # type: ignore[arg-type]
     kind, *rules = get_args(hint) or (hint,)

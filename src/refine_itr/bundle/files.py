@@ -39,6 +39,7 @@ class Bundle:
         weights: float32 arrays by name, see ``refine_itr.bundle.schema``.
         tokenizer_json: The content of ``tokenizer.json``.
         fingerprint: SHA-256 over all that decides an embedding, in hexadecimal.
+        detector_path: The detector's ONNX file; None if the regions come from files.
     """
 
     folder: Path
@@ -46,11 +47,7 @@ class Bundle:
     weights: Mapping[str, FloatArray]
     tokenizer_json: str
     fingerprint: str
-
-    @property
-    def detector_path(self) -> Path:
-        """The detector's ONNX file."""
-        return self.folder / DETECTOR
+    detector_path: Path | None
 
 
 def bundle_folder(name: str | Path = "default") -> Path:
@@ -73,15 +70,19 @@ def read_bundle(folder: Path) -> Bundle:
     """
     if not folder.is_dir():
         raise BundleError(f"{folder}: expected a bundle's folder; there is none")
-    for name, limit in _MAX_BYTES.items():
-        _check_file(folder / name, limit)
+    _check_file(folder / CONFIG)
     config = BundleConfig.from_json(_parse_json(folder / CONFIG))
+    has_detector = config.detector is not None
+    parts = [WEIGHTS, TOKENIZER, *([DETECTOR] if has_detector else [])]
+    for name in parts:
+        _check_file(folder / name)
     return Bundle(
         folder=folder,
         config=config,
         weights=_read_weights(folder / WEIGHTS, config),
         tokenizer_json=_read_text(folder / TOKENIZER),
-        fingerprint=_fingerprint(folder),
+        fingerprint=_fingerprint([folder / name for name in (CONFIG, *parts)]),
+        detector_path=folder / DETECTOR if has_detector else None,
     )
 
 
@@ -90,7 +91,7 @@ def write_bundle(
     config: BundleConfig,
     weights: Mapping[str, npt.NDArray[Any]],
     tokenizer_json: str,
-    detector_onnx: bytes,
+    detector_onnx: bytes | None,
     card: str,
 ) -> None:
     """Writes a bundle's folder, replacing one that is there only when all is written.
@@ -100,7 +101,7 @@ def write_bundle(
         config: The architecture.
         weights: float16 or float32 arrays by name, see ``refine_itr.bundle.schema``.
         tokenizer_json: The tokenizer in the `tokenizers` library's own format.
-        detector_onnx: The serialised ONNX graph.
+        detector_onnx: The serialised ONNX graph; None if the configuration has no detector.
         card: Markdown: training data, measured recall, licences.
 
     Raises:
@@ -108,6 +109,8 @@ def write_bundle(
     """
     from safetensors.numpy import save_file
 
+    if (config.detector is None) != (detector_onnx is None):
+        raise BundleError("detector_onnx: expected one exactly when the configuration has one")
     _check_weights({name: (w.shape, str(w.dtype)) for name, w in weights.items()}, config)
     if folder.exists() and not (folder / CONFIG).is_file():
         raise BundleError(f"{folder}: expected a bundle's folder or a new name; got something else")
@@ -117,7 +120,8 @@ def write_bundle(
         (staging / CONFIG).write_text(json.dumps(config.to_json(), indent=2) + "\n", "utf-8")
         save_file({n: np.ascontiguousarray(w) for n, w in weights.items()}, staging / WEIGHTS)
         (staging / TOKENIZER).write_text(tokenizer_json, "utf-8")
-        (staging / DETECTOR).write_bytes(detector_onnx)
+        if detector_onnx is not None:
+            (staging / DETECTOR).write_bytes(detector_onnx)
         (staging / CARD).write_text(card, "utf-8")
         _make_readable(staging)
         _swap(staging, folder)
@@ -141,10 +145,10 @@ def _swap(staging: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _check_file(path: Path, limit: int) -> None:
+def _check_file(path: Path) -> None:
     if not path.is_file():
         raise BundleError(f"{path}: expected a file of the bundle; there is none")
-    if (size := path.stat().st_size) > limit:
+    if (size := path.stat().st_size) > (limit := _MAX_BYTES[path.name]):
         raise BundleError(f"{path}: expected at most {limit} bytes, got {size}")
 
 
@@ -201,11 +205,11 @@ def _listed(names: list[str]) -> str:
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
-def _fingerprint(folder: Path) -> str:
+def _fingerprint(paths: list[Path]) -> str:
     digest = hashlib.sha256()
-    for name in (CONFIG, WEIGHTS, TOKENIZER, DETECTOR):
+    for path in paths:
         part = hashlib.sha256()  # hashed apart, so that bytes cannot move between files
-        with (folder / name).open("rb") as file:
+        with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 part.update(chunk)
         digest.update(part.digest())

@@ -9,10 +9,12 @@ import typer
 from rich.text import Text
 
 from refine_itr.cli.bench import bench
+from refine_itr.cli.convert import convert
 from refine_itr.cli.demo import demo
 from refine_itr.cli.doctor import doctor
 from refine_itr.cli.evaluate import evaluate
 from refine_itr.cli.export_detector import export_detector
+from refine_itr.cli.features import features
 from refine_itr.cli.index import index
 from refine_itr.cli.output import stderr
 from refine_itr.cli.plan import plan, profile
@@ -32,6 +34,7 @@ app.command()(demo)
 app.command()(index)
 app.command()(search)
 app.command("eval")(evaluate)
+app.command()(features)
 app.command()(train)
 app.command()(doctor)
 app.command()(profile)
@@ -39,6 +42,7 @@ app.command()(plan)
 app.command()(simulate)
 app.command("export-detector")(export_detector)
 app.add_typer(bench, name="bench")
+app.add_typer(convert, name="convert")
 
 
 def main() -> None:

@@ -39,7 +39,8 @@ def doctor(
     really worked.
     """
     with load(model, threads=threads, device=device, allow_fallback=allow_fallback) as loaded:
-        loaded.embed_images([np.zeros((64, 64, 3), np.uint8)])
+        if loaded.has_detector:
+            loaded.embed_images([np.zeros((64, 64, 3), np.uint8)])
         loaded.embed_texts(["a photograph"])
         report = _report(model, loaded)
     if json:
@@ -65,7 +66,7 @@ def _report(model: str, loaded: Model) -> dict[str, object]:
                 "providers": detector.backend.providers,
                 "ms_per_picture": round(1e3 * probe(detector), 2),
             }
-            for detector in loaded.detectors
+            for detector in (loaded.detectors if loaded.has_detector else ())
         ],
         "not_available": {kind: why for kind, why in available_devices().items() if why},
         "model": {

@@ -70,10 +70,13 @@ def export_ascend(bundle: Path, out: Path, target: AscendTarget, *, force: bool)
 
     Raises:
         InvalidInputError: ``out`` is there already, without ``force``.
-        DetectorError: The detector does not begin with the preprocessing that AIPP replaces.
+        DetectorError: The detector does not begin with the preprocessing that AIPP replaces, or
+            the bundle has none.
         MissingExtraError: The package onnx is not installed.
     """
     source = read_bundle(bundle)
+    if source.config.detector is None or source.detector_path is None:
+        raise DetectorError(f"{bundle}: expected a bundle with a detector; its regions are files")
     size = source.config.detector.input_size
     if out.exists() and not force:
         raise InvalidInputError(f"{out}: expected a new folder (or --force); it is there already")

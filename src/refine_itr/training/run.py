@@ -92,6 +92,7 @@ def _check_detector(prepared: Prepared, detector: Path | None) -> None:
         raise InvalidInputError(
             "expected the ONNX detector that made the features (--detector): a bundle needs it"
         )
+    assert config.detector is not None  # every recipe has one
     open_detectors(
         detector,
         input_size=config.detector.input_size,
