@@ -9,14 +9,10 @@ namespace {
 
 // Words of packed rows that stay in the second-level cache while all panels pass by.
 constexpr std::int64_t kBlockWords = 128 << 10;
-// A large product is cut finer than into one part a thread: one that another process holds up then
-// leaves the rest to the others.
-constexpr std::int64_t kWorkPerPart = 16 << 20;
-constexpr std::int64_t kPartsPerThread = 4;
+// With blocks of fewer tiles, the threads would read the right-hand matrix too often.
+constexpr std::int64_t kLeastBlockTiles = 3;
 
-// Tile `index` for one panel, of which it is the `turn`-th.
-GemmTile make_tile(const Gemm& gemm, std::int64_t index, std::int64_t panel,
-                   std::int64_t turn) noexcept {
+GemmTile make_tile(const Gemm& gemm, std::int64_t index, std::int64_t panel) noexcept {
   const std::int64_t width = gemm.a.table->gemm_cols;
   const std::int64_t column = panel * width;
   const Range rows = gemm.a.tile(index);
@@ -27,7 +23,7 @@ GemmTile make_tile(const Gemm& gemm, std::int64_t index, std::int64_t panel,
   tile.product.b_stride = gemm.b.row_stride;
   tile.product.ahead = tile.product.b;
   if (gemm.b.padded && column + width < gemm.b.cols) {
-    set_ahead(tile.product, tile.product.b + gemm.b.panel_stride, gemm.b.panel_stride, turn);
+    set_ahead(tile.product, tile.product.b + gemm.b.panel_stride, gemm.b.panel_stride, index);
   }
   if (gemm.b.col_scale != nullptr) {
     tile.product.col_scale = gemm.b.col_scale + column;
@@ -54,25 +50,54 @@ std::int64_t panel_count(const Gemm& gemm) noexcept {
   return ceil_div(gemm.b.cols, gemm.a.table->gemm_cols);
 }
 
-struct Grid {
-  std::int64_t row_parts;
-  std::int64_t col_parts;
-};
+// The part of a product that is rows `rows`, with those rows packed into `packed`.
+Gemm rows_of(const Gemm& gemm, Range rows, const PackedRows& packed) noexcept {
+  Gemm part{with_rows(packed, rows.size(), packed.table->gemm_rows), gemm.b, gemm.c, gemm.epilogue};
+  part.c.data = gemm.c.row(rows.begin);
+  part.c.rows = rows.size();
+  Epilogue& e = part.epilogue;
+  if (e.residual != nullptr) e.residual += rows.begin * e.residual_stride;
+  if (e.row_factor != nullptr) e.row_factor += rows.begin;
+  return part;
+}
 
-// The split into up to `parts` whose largest part has the fewest tiles. Of equal ones, the one with
-// more row parts: a thread then writes whole rows.
-Grid choose_grid(std::int64_t tiles, std::int64_t panels, std::int64_t parts) noexcept {
-  Grid best{1, 1};
-  std::int64_t least = tiles * panels;
-  for (std::int64_t row_parts = parts; row_parts >= 1; --row_parts) {
-    const std::int64_t col_parts = parts / row_parts;
-    const std::int64_t largest = ceil_div(tiles, row_parts) * ceil_div(panels, col_parts);
-    if (largest < least) {
-      least = largest;
-      best = {row_parts, col_parts};
-    }
+// Many rows: each thread packs a block of them, which stays in its cache, and multiplies it.
+void multiply_blocks(const Gemm& gemm, ConstMatrix a, std::int64_t block_rows, int threads,
+                     WorkspaceScope& scope) {
+  PackedRows* packed = scope.take<PackedRows>(threads);
+  for (int i = 0; i < threads; ++i) {
+    packed[i] = take_rows(*gemm.a.table, gemm.a.precision, block_rows, a.cols,
+                          gemm.a.table->gemm_rows, scope);
   }
-  return best;
+  parallel_tasks(threads, ceil_div(a.rows, block_rows), [&](std::int64_t block, int rank) {
+    const Range rows{block * block_rows, std::min(a.rows, (block + 1) * block_rows)};
+    const Gemm part = rows_of(gemm, rows, packed[rank]);
+    pack_rows({a.row(rows.begin), rows.size(), a.cols, a.stride}, {0, rows.size()}, part.a);
+    gemm_serial(part);
+  });
+}
+
+// Few rows: all are packed, then the threads share the columns.
+void multiply_columns(Gemm gemm, ConstMatrix a, int threads, WorkspaceScope& scope) {
+  const KernelTable& table = *gemm.a.table;
+  gemm.a = take_rows(table, gemm.a.precision, a.rows, a.cols, table.gemm_rows, scope);
+  parallel_ranges(threads_for(threads, a.rows * a.cols * kElementWork), a.rows,
+                  [&](Range range) { pack_rows(a, range, gemm.a); });
+  parallel_ranges(threads, panel_count(gemm),
+                  [&](Range panels) { gemm_part(gemm, panels); });
+}
+
+// Rows of a block: as many tiles as the cache holds, but so few that every thread has some blocks,
+// as one that another process holds up then leaves the rest to the others.
+std::int64_t rows_of_block(const KernelTable& table, std::int64_t rows, std::int64_t row_words,
+                           int threads) noexcept {
+  const std::int64_t tile_words = table.gemm_rows * ceil_div(row_words, kPassWords) * kPassStride;
+  const auto cached = kBlockWords / std::clamp<std::int64_t>(tile_words, 1, kBlockWords);
+  const std::int64_t tiles = ceil_div(rows, table.gemm_rows);
+  const std::int64_t blocks = ceil_div(tiles, cached);
+  // A multiple of the threads, so that all end at about the same time.
+  const auto even = ceil_div(std::max<std::int64_t>(blocks, 2 * threads), threads) * threads;
+  return std::max<std::int64_t>(1, ceil_div(rows, even));
 }
 
 }  // namespace
@@ -133,34 +158,33 @@ RightMatrix plain_right(const KernelTable& table, ConstMatrix b) noexcept {
           nullptr, nullptr};
 }
 
-void gemm_part(const Gemm& gemm, Range tiles, Range panels) noexcept {
+void gemm_part(const Gemm& gemm, Range panels) noexcept {
   const auto run = gemm.a.table->gemm_tile[static_cast<int>(gemm.a.precision)];
-  const std::int64_t block = std::max<std::int64_t>(
-      1, kBlockWords / std::max<std::int64_t>(1, gemm.a.tile_words()));
-  for (std::int64_t t = tiles.begin; t < tiles.end; t += block) {
-    const std::int64_t end = std::min(tiles.end, t + block);
-    for (std::int64_t p = panels.begin; p < panels.end; ++p) {
-      for (std::int64_t i = t; i < end; ++i) run(make_tile(gemm, i, p, i - t));
-    }
+  for (std::int64_t p = panels.begin; p < panels.end; ++p) {
+    for (std::int64_t i = 0; i < gemm.a.tiles(); ++i) run(make_tile(gemm, i, p));
   }
 }
 
 void gemm_serial(const Gemm& gemm) noexcept {
-  if (gemm.a.rows > 0) gemm_part(gemm, {0, gemm.a.tiles()}, {0, panel_count(gemm)});
+  if (gemm.a.rows > 0) gemm_part(gemm, {0, panel_count(gemm)});
 }
 
-void gemm_parallel(const Gemm& gemm, int threads) noexcept {
-  if (gemm.a.rows == 0) return;
-  const std::int64_t work = gemm.a.rows * gemm.b.cols * gemm.a.depth;
-  const std::int64_t panels = panel_count(gemm);
-  const int used = threads_for(threads, work);
-  const auto cuts = std::clamp<std::int64_t>(work / used / kWorkPerPart, 1, kPartsPerThread);
-  const Grid grid = choose_grid(gemm.a.tiles(), panels, used == 1 ? 1 : used * cuts);
-  const std::int64_t parts = grid.row_parts * grid.col_parts;
-  parallel_tasks(used, parts, [&](std::int64_t part, int) {
-    gemm_part(gemm, split_range(gemm.a.tiles(), grid.row_parts, part / grid.col_parts),
-              split_range(panels, grid.col_parts, part % grid.col_parts));
-  });
+void gemm_parallel(const KernelTable& table, Precision precision, ConstMatrix a,
+                   const RightMatrix& b, Matrix c, const Epilogue& epilogue, Workspace& workspace,
+                   int threads) {
+  if (a.rows == 0) return;
+  WorkspaceScope scope(workspace);
+  Gemm gemm{{}, b, c, epilogue};
+  gemm.a.table = &table;
+  gemm.a.precision = precision;
+  const int used = threads_for(threads, a.rows * b.cols * words_of(precision, a.cols));
+  const std::int64_t row_words = ceil_div(a.cols, table.left_group[static_cast<int>(precision)]);
+  const std::int64_t block = rows_of_block(table, a.rows, row_words, used);
+  if (used == 1 || block >= kLeastBlockTiles * table.gemm_rows) {
+    multiply_blocks(gemm, a, block, used, scope);
+  } else {
+    multiply_columns(gemm, a, used, scope);
+  }
 }
 
 }  // namespace refine_itr

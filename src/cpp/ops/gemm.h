@@ -75,13 +75,15 @@ struct Gemm {
   Epilogue epilogue;
 };
 
-// The tiles of rows, and the panels of columns, named: on the calling thread.
-void gemm_part(const Gemm& gemm, Range tiles, Range panels) noexcept;
+// The panels of columns named, on the calling thread.
+void gemm_part(const Gemm& gemm, Range panels) noexcept;
 
 // All of it, on the calling thread.
 void gemm_serial(const Gemm& gemm) noexcept;
 
-// All of it, on up to `threads` threads (0: all).
-void gemm_parallel(const Gemm& gemm, int threads) noexcept;
+// c (a.rows, b.cols) = a b + epilogue on up to `threads` threads (0: all); b holds `precision`.
+void gemm_parallel(const KernelTable& table, Precision precision, ConstMatrix a,
+                   const RightMatrix& b, Matrix c, const Epilogue& epilogue, Workspace& workspace,
+                   int threads);
 
 }  // namespace refine_itr

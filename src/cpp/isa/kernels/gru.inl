@@ -18,6 +18,12 @@ inline Vec gru_gate(const GruTile& tile, int r, int gate, typename P::Sum sum) {
 
 template <class P, int kRows>
 void gru_rows(const GruTile& tile) {
+  // Asked for now, the inputs are there when the product is done.
+  for (int r = 0; r < kRows; ++r) {
+    for (int gate = 0; gate < kGates; ++gate) {
+      __builtin_prefetch(tile.x[r] + gate * tile.dim + tile.unit);
+    }
+  }
   Sums<P, kRows, kGates> total;
   multiply<P, kRows, kGates, true>(tile.product, kGates * kWidth, total);
   const std::int64_t n = tile.units;
