@@ -5,6 +5,8 @@
 #include <cstring>
 #include <limits>
 
+#include "bf16.h"
+
 namespace refine_itr {
 namespace {
 
@@ -22,20 +24,7 @@ double nearest(double x) noexcept {
   return (x + kMagic) - kMagic;
 }
 
-// To the nearest bfloat16, ties to even; as a float. |x| < 2 here.
-float to_bf16(float x) noexcept {
-  std::uint32_t bits;
-  std::memcpy(&bits, &x, sizeof(bits));
-  bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000;
-  std::memcpy(&x, &bits, sizeof(bits));
-  return x;
-}
-
-void write_code(float code, std::uint16_t* out) noexcept {
-  std::uint32_t bits;
-  std::memcpy(&bits, &code, sizeof(bits));
-  *out = static_cast<std::uint16_t>(bits >> 16);
-}
+void write_code(float code, std::uint16_t* out) noexcept { *out = bf16_bits(code); }
 
 void write_code(double code, std::int8_t* out) noexcept { *out = static_cast<std::int8_t>(code); }
 
@@ -94,7 +83,7 @@ NarrowRow narrow_row(const float* v, std::int64_t dim, NarrowPrecision precision
     // A power of two, so that codes are v's own bits, rounded, at a magnitude below 2.
     row = write_codes(v, dim, std::ldexp(1.0F, std::ilogb(size.largest)),
                       reinterpret_cast<std::uint16_t*>(codes),
-                      [](double x) { return to_bf16(static_cast<float>(x)); });
+                      [](double x) { return from_bf16(bf16_bits(static_cast<float>(x))); });
     row.sum = 0.0F;
   }
   row.norm = norm;

@@ -4,19 +4,13 @@
 #include <cmath>
 #include <cstring>
 
+#include "bf16.h"
 #include "isa/dispatch.h"
 
 namespace refine_itr {
 namespace {
 
 constexpr float kInt8Max = 127.0F;
-
-std::uint16_t to_bf16(float x) noexcept {
-  std::uint32_t bits;
-  std::memcpy(&bits, &x, sizeof(bits));
-  if (std::isnan(x)) return static_cast<std::uint16_t>((bits | 0x400000U) >> 16);
-  return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
-}
 
 // What one step of the quantised numbers stands for; NaN if a number is not finite.
 float int8_step(const float* x, std::int64_t n) noexcept {
@@ -76,7 +70,7 @@ void PackedWeight::pack_column(const float* weight, float bias, std::int64_t col
     switch (precision_) {
       case Precision::fp32: std::memcpy(word, weight + k, sizeof(float)); break;
       case Precision::bf16: {
-        const std::uint16_t half = to_bf16(weight[k]);
+        const std::uint16_t half = bf16_bits(weight[k]);
         std::memcpy(word + k % group * 2, &half, sizeof(half));
         break;
       }
