@@ -5,7 +5,7 @@
 namespace refine_itr::bindings {
 namespace {
 
-constexpr int kMostThreads = 256;  // more would fail inside OpenMP, which ends the process
+constexpr int kMostThreads = 256;  // the caller and what the pool can hold
 
 std::string shape_text(const std::vector<std::string>& sizes) {
   std::string text = "(";
