@@ -21,7 +21,7 @@ ALLOWED = {
     "_version": set(),
     "bundle": set(),
     "decoding": set(),
-    "detection": set(),
+    "detection": {"bundle"},
     "exporting": {"bundle"},
     "pipeline": set(),
     "planning": set(),

@@ -17,7 +17,7 @@ from refine_itr.types import FloatArray, Picture, PictureSource
 
 if TYPE_CHECKING:
     from refine_itr.bundle import BundleConfig
-    from refine_itr.detection import GridDetector
+    from refine_itr.detection import Detector
     from refine_itr.encoding import ImageEncoder, TextEncoder
     from refine_itr.pipeline import Outcome, Overflow, Pipeline, Stage
     from refine_itr.planning import Plan
@@ -45,7 +45,7 @@ class Model:
         config: BundleConfig,
         fingerprint: str,
         plan: Plan,
-        detectors: Sequence[GridDetector],
+        detectors: Sequence[Detector],
         image_encoder: ImageEncoder,
         text_encoder: TextEncoder,
         threads: int,
@@ -168,7 +168,7 @@ class Model:
         with self.pipeline() as pipeline:
             yield from pipeline.run(chain(first, rest))
 
-    def _embed_decoded(self, detector: GridDetector, picture: Picture) -> FloatArray:
+    def _embed_decoded(self, detector: Detector, picture: Picture) -> FloatArray:
         embedding: FloatArray = self.image_encoder.encode(detector.detect([picture]).features)[0]
         return embedding
 
@@ -236,8 +236,7 @@ def load(
     detect = chosen.stage(DETECT)
     detectors = open_detectors(
         bundle.detector_path,
-        input_size=config.detector.input_size,
-        grid=config.detector.grid,
+        config.detector,
         features=config.image.features,
         devices=parse_devices(detect.device),
         count=detect.workers,

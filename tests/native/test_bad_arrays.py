@@ -106,6 +106,10 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], Arguments]]] = {
             "workspace": _core.Workspace(),
         },
     ),
+    "nms": (
+        _core.nms,
+        lambda: {"boxes": f32(8, 4), "objectness": f32(8), "groups": np.zeros(8, np.int64), "k": 3},
+    ),
     "select_regions": (
         _core.select_regions,
         lambda: {"boxes": f32(8, 4), "class_scores": f32(8, 2), "k": 3},
@@ -228,6 +232,7 @@ FREE = {
     ("gru", "gates"): (),
     ("top_k", "queries"): (0, 1),
     ("top_k", "gallery"): (0,),
+    ("nms", "boxes"): (0,),
     ("select_regions", "boxes"): (0,),
     ("select_regions", "class_scores"): (1,),
     ("text_encoder", "gate_table"): (0,),

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from refine_itr.bundle.config import BundleConfig
+from refine_itr.bundle.detector import HEAD, TwoStageConfig
 from refine_itr.bundle.schema import expected_weights, tolerated_weights
 from refine_itr.errors import BundleError
 from refine_itr.types import FloatArray
@@ -27,6 +28,7 @@ CARD = "card.md"
 
 # Far above any real file, far below what would fill an edge server's memory.
 _MAX_BYTES = {CONFIG: 1 << 20, TOKENIZER: 64 << 20, WEIGHTS: 4 << 30, DETECTOR: 2 << 30}
+_MAX_HEAD_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,14 @@ def read_bundle(folder: Path) -> Bundle:
     for name, limit in _MAX_BYTES.items():
         _check_file(folder / name, limit)
     config = BundleConfig.from_json(_parse_json(folder / CONFIG))
+    if _has_head(config):
+        _check_file(folder / HEAD, _MAX_HEAD_BYTES)
     return Bundle(
         folder=folder,
         config=config,
         weights=_read_weights(folder / WEIGHTS, config),
         tokenizer_json=_read_text(folder / TOKENIZER),
-        fingerprint=_fingerprint(folder),
+        fingerprint=_fingerprint(folder, config),
     )
 
 
@@ -92,6 +96,7 @@ def write_bundle(
     tokenizer_json: str,
     detector_onnx: bytes,
     card: str,
+    head_onnx: bytes | None = None,
 ) -> None:
     """Writes a bundle's folder, replacing one that is there only when all is written.
 
@@ -102,13 +107,20 @@ def write_bundle(
         tokenizer_json: The tokenizer in the `tokenizers` library's own format.
         detector_onnx: The serialised ONNX graph.
         card: Markdown: training data, measured recall, licences.
+        head_onnx: The second graph of a two-stage detector; None for another one.
 
     Raises:
-        BundleError: The weights do not fit the configuration, or the folder is something else.
+        BundleError: Weights or graphs do not fit the configuration, or the folder is something
+            else.
     """
     from safetensors.numpy import save_file
 
     _check_weights({name: (w.shape, str(w.dtype)) for name, w in weights.items()}, config)
+    if _has_head(config) != (head_onnx is not None):
+        raise BundleError(
+            f"{HEAD}: expected one exactly for a two-stage detector; got "
+            f"{'none' if head_onnx is None else 'one'} for {config.detector.kind!r}"
+        )
     if folder.exists() and not (folder / CONFIG).is_file():
         raise BundleError(f"{folder}: expected a bundle's folder or a new name; got something else")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +130,8 @@ def write_bundle(
         save_file({n: np.ascontiguousarray(w) for n, w in weights.items()}, staging / WEIGHTS)
         (staging / TOKENIZER).write_text(tokenizer_json, "utf-8")
         (staging / DETECTOR).write_bytes(detector_onnx)
+        if head_onnx is not None:
+            (staging / HEAD).write_bytes(head_onnx)
         (staging / CARD).write_text(card, "utf-8")
         _make_readable(staging)
         _swap(staging, folder)
@@ -201,9 +215,13 @@ def _listed(names: list[str]) -> str:
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
-def _fingerprint(folder: Path) -> str:
+def _has_head(config: BundleConfig) -> bool:
+    return isinstance(config.detector, TwoStageConfig)
+
+
+def _fingerprint(folder: Path, config: BundleConfig) -> str:
     digest = hashlib.sha256()
-    for name in (CONFIG, WEIGHTS, TOKENIZER, DETECTOR):
+    for name in (CONFIG, WEIGHTS, TOKENIZER, DETECTOR, *((HEAD,) if _has_head(config) else ())):
         part = hashlib.sha256()  # hashed apart, so that bytes cannot move between files
         with (folder / name).open("rb") as file:
             while chunk := file.read(1 << 20):

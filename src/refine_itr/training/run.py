@@ -92,9 +92,4 @@ def _check_detector(prepared: Prepared, detector: Path | None) -> None:
         raise InvalidInputError(
             "expected the ONNX detector that made the features (--detector): a bundle needs it"
         )
-    open_detectors(
-        detector,
-        input_size=config.detector.input_size,
-        grid=config.detector.grid,
-        features=config.image.features,
-    )
+    open_detectors(detector, config.detector, features=config.image.features)

@@ -49,7 +49,7 @@ void test_select_regions() {
   // The second box lies over the first and is worse; the third stands alone.
   const Floats boxes = {0, 0, 10, 10, 0, 0, 10, 9, 50, 50, 60, 60};
   const Floats scores = {0.9F, 0.8F, 0.1F};
-  const auto selected = select_regions(view(boxes, 3, 4), view(scores, 3, 1), 5, 0.3F, 0.0F);
+  const auto selected = select_regions(view(boxes, 3, 4), view(scores, 3, 1), {5, 5, 0.3F, 0, 0, 0});
   expect("select_regions", selected == std::vector<std::int64_t>{0, 2, 1});
 }
 
