@@ -1,5 +1,6 @@
 """Models as files: a folder of configuration, weights, tokenizer, detector and card."""
 
+from refine_itr.bundle.bottom_up import bottom_up_config
 from refine_itr.bundle.config import BundleConfig, ImageConfig, TextConfig
 from refine_itr.bundle.detector import (
     HEAD,
@@ -13,9 +14,19 @@ from refine_itr.bundle.detector import (
     SelectionConfig,
     TwoStageConfig,
 )
-from refine_itr.bundle.files import Bundle, bundle_folder, read_bundle, write_bundle
+from refine_itr.bundle.files import (
+    DETECTOR,
+    DETECTOR_CONFIG,
+    Bundle,
+    bundle_folder,
+    read_bundle,
+    read_detector,
+    write_bundle,
+)
 
 __all__ = [
+    "DETECTOR",
+    "DETECTOR_CONFIG",
     "HEAD",
     "AnyDetectorConfig",
     "Bundle",
@@ -30,7 +41,9 @@ __all__ = [
     "SelectionConfig",
     "TextConfig",
     "TwoStageConfig",
+    "bottom_up_config",
     "bundle_folder",
     "read_bundle",
+    "read_detector",
     "write_bundle",
 ]

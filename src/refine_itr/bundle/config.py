@@ -82,7 +82,7 @@ class BundleConfig:
                 f"config.json: expected version {VERSION}, got {data.get('version')!r}"
             )
         body = {k: v for k, v in data.items() if k not in ("format", "version")}
-        config = read_config(cls, body, "config.json")
+        config: BundleConfig = read_config(cls, body, "config.json")
         config._check_consistency()
         return config
 

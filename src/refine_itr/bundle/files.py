@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from refine_itr.bundle.config import BundleConfig
-from refine_itr.bundle.detector import HEAD, TwoStageConfig
+from refine_itr.bundle.detector import HEAD, AnyDetectorConfig, TwoStageConfig
+from refine_itr.bundle.reading import read_config
 from refine_itr.bundle.schema import expected_weights, tolerated_weights
 from refine_itr.errors import BundleError
 from refine_itr.types import FloatArray
@@ -24,6 +25,7 @@ CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
 TOKENIZER = "tokenizer.json"
 DETECTOR = "detector.onnx"
+DETECTOR_CONFIG = "detector.json"  # of a detector without a bundle
 CARD = "card.md"
 
 # Far above any real file, far below what would fill an edge server's memory.
@@ -87,6 +89,18 @@ def read_bundle(folder: Path) -> Bundle:
         tokenizer_json=_read_text(folder / TOKENIZER),
         fingerprint=_fingerprint(folder, config),
     )
+
+
+def read_detector(folder: Path) -> AnyDetectorConfig:
+    """Reads ``detector.json``, which says how to feed and read the graphs beside it.
+
+    Raises:
+        BundleError: There is none, or it is damaged.
+    """
+    path = folder / DETECTOR_CONFIG
+    _check_file(path, _MAX_BYTES[CONFIG])
+    config: AnyDetectorConfig = read_config(AnyDetectorConfig, _parse_json(path), str(path))
+    return config
 
 
 def write_bundle(

@@ -39,11 +39,11 @@ class OneOf:
             raise BundleError(f"{where}: expected one of {', '.join(self.choices)}; got {value!r}")
 
 
-def read_config(kind: type[T], data: object, file: str) -> T:
-    """Reads one dataclass, whose fields are checked values, tuples or dataclasses themselves.
+def read_config(kind: Any, data: object, file: str) -> Any:
+    """Reads a dataclass, whose fields are checked values, tuples or dataclasses themselves.
 
     Args:
-        kind: The dataclass. ``Annotated`` types carry rules; of a union of dataclasses the one
+        kind: The dataclass. ``Annotated`` types carry rules. Of a union of dataclasses the one
             is read whose field ``kind`` may be what the data say.
         data: Parsed JSON.
         file: Its name, for messages.
@@ -52,7 +52,7 @@ def read_config(kind: type[T], data: object, file: str) -> T:
         BundleError: A key is missing or unknown, or a value has the wrong type or is out of range.
     """
     try:
-        return _read(kind, data, "")
+        return _value(data, kind, "")
     except BundleError as exc:
         raise BundleError(f"{file}: {exc}") from None
 
@@ -111,7 +111,7 @@ def _of_kind(value: object, options: tuple[Any, ...], where: str) -> Any:
         choices |= dict.fromkeys(rule.choices, option)
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind not in choices:
-        raise BundleError(
-            f"{where}.kind: expected one of {', '.join(map(str, choices))}; got {kind!r}"
-        )
+        name = f"{where}.kind" if where else "kind"
+        known = ", ".join(map(str, choices))
+        raise BundleError(f"{name}: expected one of {known}; got {kind!r}")
     return choices[kind]

@@ -6,7 +6,7 @@ graph needs; here every node is one that was meant.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,17 +62,14 @@ class GraphBuilder:
         """Adds a Reshape."""
         return self.add("Reshape", [x, self.constant(f"{name}.shape", sizes, np.int64)], name)
 
-    def finish(self, name: str, inputs: dict[str, Sizes], outputs: dict[str, Sizes]) -> bytes:
+    def finish(self, name: str, inputs: Mapping[str, Sizes], outputs: Mapping[str, Sizes]) -> bytes:
         """Returns the graph, checked and serialised."""
-        helper, onnx = self._onnx.helper, self._onnx
-
-        def infos(named: dict[str, Sizes]) -> list[onnx.ValueInfoProto]:
-            float32 = onnx.TensorProto.FLOAT
-            return [helper.make_tensor_value_info(n, float32, s) for n, s in named.items()]
-
-        graph = helper.make_graph(
-            self._nodes, name, infos(inputs), infos(outputs), list(self._constants.values())
-        )
+        helper, float32 = self._onnx.helper, self._onnx.TensorProto.FLOAT
+        ends = [
+            [helper.make_tensor_value_info(n, float32, s) for n, s in named.items()]
+            for named in (inputs, outputs)
+        ]
+        graph = helper.make_graph(self._nodes, name, *ends, list(self._constants.values()))
         model = helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid("", _OPSET)],
@@ -80,6 +77,6 @@ class GraphBuilder:
             producer_name="refine-itr",
             producer_version=__version__,
         )
-        onnx.checker.check_model(model, full_check=True)
+        self._onnx.checker.check_model(model, full_check=True)
         serialized: bytes = model.SerializeToString()
         return serialized
