@@ -31,6 +31,7 @@ from object_graphs import (
     random_answer,
     single_onnx,
     weights,
+    write_two_stage,
 )
 from onnx import TensorProto, helper, numpy_helper
 from tiny import random_weights, tiny_config, tiny_tokenizer
@@ -315,13 +316,6 @@ def test_weights_from_outside_of_the_folder_are_refused(location: str, tmp_path:
     (folder / "detector.onnx").write_bytes(rewritten(single_onnx(), point_outside))
     with pytest.raises(DetectorError, match=r"detector\.onnx: "):
         open_detectors(folder / "detector.onnx", SINGLE, features=FEATURES)
-
-
-def write_two_stage(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "detector.onnx").write_bytes(backbone_onnx())
-    (folder / HEAD).write_bytes(head_onnx())
-    return folder / "detector.onnx"
 
 
 def sampled(values: np.ndarray, x: float, y: float) -> np.ndarray:

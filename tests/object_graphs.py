@@ -12,6 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from refine_itr.bundle import (
+    HEAD,
     GraphDetectorConfig,
     OutputsConfig,
     PixelsConfig,
@@ -181,6 +182,14 @@ def graph_onnx(
     graph = helper.make_graph(nodes, "tiny", infos(inputs), infos(outputs), initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return model.SerializeToString()
+
+
+def write_two_stage(folder: Path) -> Path:
+    """Writes both graphs; returns the first one's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "detector.onnx").write_bytes(backbone_onnx())
+    (folder / HEAD).write_bytes(head_onnx())
+    return folder / "detector.onnx"
 
 
 def single_onnx(batch: int | str = "n") -> bytes:
