@@ -18,7 +18,7 @@ from refine_itr.exporting.faster_rcnn import FEATURES, FasterRcnnSettings, faste
 from refine_itr.exporting.state import StateDict
 from refine_itr.types import Picture
 
-SETTINGS = FasterRcnnSettings(canvas=160, short_side=96, proposals=40, regions=8)
+SETTINGS = FasterRcnnSettings(canvas=160, short_side=96, proposals=20, regions=5)
 
 
 class Pair(NamedTuple):
@@ -90,9 +90,7 @@ def chosen(expected: Expected, k: int) -> list[int]:
     return sorted(range(len(surviving)), key=lambda i: (-surviving[i], -raw[i]))[:k]
 
 
-@pytest.mark.parametrize(
-    ("width", "height"), [(160, 96), (96, 160), (120, 96), (96, 96), (96, 131)]
-)
+@pytest.mark.parametrize(("width", "height"), [(160, 96), (96, 131), (96, 96)])
 def test_regions_equal_torchvision(pair: Pair, width: int, height: int) -> None:
     """Pictures that need no resizing: the same numbers go in."""
     pixels = photograph(width, height)

@@ -270,6 +270,7 @@ WRONG_SINGLE = [
     (declared(single_onnx(), "images", ("n", 3, "h", "w")), "got float32 (n, 3, h, w)"),
     (some_boxes(single_onnx()), "output 'boxes': expected float32 (n, P, 4) with fixed sizes; got"),
     (single_onnx(0), "expected one batch size"),
+    (single_onnx(129), "expected one batch size, at most 128 or not fixed"),
     (b"junk", "detector.onnx: "),
     (b"", "detector.onnx: "),
 ]
@@ -288,6 +289,15 @@ def test_a_batch_that_was_baked_in_half() -> None:
     graph = fake_single(dict, 2)
     graph.outputs["boxes"] = replace(graph.outputs["boxes"], shape=("n", BOXES, 4))
     with pytest.raises(DetectorError, match=r"expected one batch size, .* \['2', 'None'"):
+        SingleGraph(graph, SINGLE, FEATURES)
+
+
+def test_too_many_boxes() -> None:
+    """They would be compared with each other, all pairs of them."""
+    graph = fake_single(dict)
+    for name, last in (("boxes", 4), ("scores", CLASSES), ("features", FEATURES)):
+        graph.outputs[name] = replace(graph.outputs[name], shape=("n", 8193, last))
+    with pytest.raises(DetectorError, match="expected at most 8192 boxes a picture"):
         SingleGraph(graph, SINGLE, FEATURES)
 
 

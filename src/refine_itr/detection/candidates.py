@@ -26,6 +26,8 @@ from refine_itr.types import FloatArray, Picture
 
 Shapes = dict[str, tuple[int, ...]]
 
+_MOST_BOXES = 8192  # the choice of regions compares all pairs: 67 million of them
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -203,6 +205,10 @@ def _expect_maps(backbone: Graph, head: Graph, others: set[str]) -> Shapes:
 
 def _output_shapes(graph: Graph, config: ObjectDetectorConfig, boxes: int, features: int) -> Shapes:
     names, background = config.outputs, config.selection.background
+    if boxes > _MOST_BOXES:
+        raise DetectorError(
+            f"{graph.path}: expected at most {_MOST_BOXES} boxes a picture; got {boxes}"
+        )
     shapes = {names.features: expect_output(graph, names.features, (boxes, features))}
     scores = graph.outputs.get(names.scores)
     classes = () if scores is not None and len(scores.shape) == 2 else ("classes",)

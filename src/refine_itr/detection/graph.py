@@ -15,6 +15,8 @@ from refine_itr.types import FloatArray
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
+_MOST_BATCH = 128  # a baked batch is filled up, so a huge one would fill the memory
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -98,10 +100,10 @@ def batch_of(graphs: Iterable[Graph]) -> int | None:
             size = tensor.shape[0] if tensor.shape else 0
             first.add(size if isinstance(size, int) else None)
     size = first.pop()
-    if first or not (size is None or (isinstance(size, int) and size > 0)):
+    if first or not (size is None or (isinstance(size, int) and 0 < size <= _MOST_BATCH)):
         raise DetectorError(
-            f"{' and '.join(names)}: expected one batch size, or none fixed, as the first size "
-            f"of every input and output; got {sorted(map(str, {size, *first}))}"
+            f"{' and '.join(names)}: expected one batch size, at most {_MOST_BATCH} or not fixed, "
+            f"first in every input and output; got {sorted(map(str, {size, *first}))}"
         )
     return size
 

@@ -64,6 +64,7 @@ void test_vsrn_gcn();
 void test_gru();
 void test_encoders();
 void test_top_k();
+void test_nms();
 void test_select_regions();
 
 }  // namespace refine_itr::test
