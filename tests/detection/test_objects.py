@@ -412,7 +412,9 @@ def test_proposals_that_fill_up_the_graph_are_never_regions() -> None:
     )
     regions = detector.detect([picture()])
     assert regions.features[0, :, 0].tolist() == [1, 0, 1, 0]  # two regions, repeated
-    assert second.calls[0]["proposals"][0, :3].tolist() == [*candidates[0, :2].tolist(), [0] * 4]
+    np.testing.assert_array_equal(
+        second.calls[0]["proposals"][0], np.tile(candidates[0, :2], (BOXES // 2, 1))
+    )
     assert (second.calls[0]["map"] == 1).all()
     detector.close()
     assert first.closed
@@ -538,8 +540,12 @@ def edited(**changes: object) -> dict[str, Any]:
         ({"pixels__mean": [1, 2, float("nan")]}, "detector.pixels.mean: expected -1000000.0 to"),
         ({"pixels__canvas": 10**9}, "detector.pixels.canvas: expected 8 to 4096"),
         ({"pixels__canvas": 16}, "detector.pixels: expected short_side <= long_side <= canvas"),
-        ({"proposals__groups": []}, "detector.proposals.groups: expected at least one"),
-        ({"proposals__groups": [10**9]}, "detector.proposals.groups: expected 1 to 1000000"),
+        (
+            {"proposals__groups": []},
+            "detector.proposals.groups: expected 1 to 1000000 candidates, got 0",
+        ),
+        ({"proposals__groups": [10**9]}, "detector.proposals.groups: expected 1 to 1000000, got"),
+        ({"proposals__groups": [10**6] * 9}, "expected 1 to 1000000 candidates, got 9000000"),
         ({"selection__iou": 1.5}, "detector.selection.iou: expected 0 to 1, got 1.5"),
         ({"selection__least": 5}, "detector.selection: expected least <= most, got 5 and 4"),
         ({"selection__most": 5}, "expected least = most = image.regions = 4, got 4 and 5"),

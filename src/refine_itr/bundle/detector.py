@@ -12,6 +12,9 @@ HEAD = "detector-head.onnx"
 """The second graph of a two-stage detector, beside the first one."""
 
 
+_MOST_CANDIDATES = 1_000_000
+
+
 @dataclass(frozen=True)
 class DetectorConfig:
     """The ONNX detector: a ``grid`` x ``grid`` raster of cells as regions.
@@ -87,14 +90,17 @@ class ProposalsConfig:
 
     boxes: str
     scores: str
-    groups: Annotated[tuple[int, ...], Between(1, 1_000_000)]
+    groups: Annotated[tuple[int, ...], Between(1, _MOST_CANDIDATES)]
     iou: Annotated[float, Between(0, 1)]
     min_side: Annotated[float, Between(0, 4096)]
     input: str
 
     def __post_init__(self) -> None:
-        if not self.groups:
-            raise BundleError("detector.proposals.groups: expected at least one, got none")
+        if not 0 < sum(self.groups) <= _MOST_CANDIDATES:
+            raise BundleError(
+                f"detector.proposals.groups: expected 1 to {_MOST_CANDIDATES} candidates, "
+                f"got {sum(self.groups)}"
+            )
 
 
 @dataclass(frozen=True)

@@ -112,12 +112,12 @@ class TwoStage:
         _expect_only(backbone, {config.pixels.input})
         proposals = config.proposals
         most = sum(proposals.groups)
-        self._groups = np.repeat(np.arange(len(proposals.groups)), proposals.groups)
         (self._most, _) = expect_input(head, proposals.input, "float32", ("P", 4))
         self._shapes: Shapes = {
-            proposals.boxes: (*expect_output(backbone, proposals.boxes, (most, 4)),),
-            proposals.scores: (*expect_output(backbone, proposals.scores, (most,)),),
+            proposals.boxes: expect_output(backbone, proposals.boxes, (most, 4)),
+            proposals.scores: expect_output(backbone, proposals.scores, (most,)),
         }
+        self._groups = np.repeat(np.arange(len(proposals.groups)), proposals.groups)
         self._maps = _expect_maps(backbone, head, {proposals.input})
         self._head_shapes = _output_shapes(head, config, self._most, features)
         self.batch = batch_of(self.graphs)
@@ -131,9 +131,8 @@ class TwoStage:
         check_finite(backbone, {name: first[name] for name in self._shapes})
         boxes, scores = first[config.proposals.boxes], first[config.proposals.scores]
         chosen = [self._propose(*each) for each in zip(boxes, scores, pictures, strict=True)]
-        proposals = np.zeros((len(pictures), self._most, 4), np.float32)
-        for row, found in zip(proposals, chosen, strict=True):
-            row[: len(found)] = found
+        # Where there are fewer than the graph takes, they are repeated: each has an area.
+        proposals = np.stack([np.resize(found, (self._most, 4)) for found in chosen])
         inputs = {name: first[name] for name in self._maps} | {config.proposals.input: proposals}
         outputs = run_checked(head, inputs, _with_batch(self._head_shapes, len(pictures)))
         check_finite(head, outputs)
