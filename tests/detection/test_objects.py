@@ -168,6 +168,11 @@ def test_boxes_in_any_format(
     np.testing.assert_allclose(regions.boxes, expected.boxes, atol=1e-4)
 
 
+def test_a_mean_that_is_no_colour() -> None:
+    canvas = Canvas(replace(PIXELS, dtype="uint8", mean=(-5.0, 1000.0, 7.4)))
+    assert canvas.fill([picture(1, 1)])[0, :, 1, 1].tolist() == [0, 255, 7]
+
+
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])
 @pytest.mark.parametrize("channels", ["rgb", "bgr"])
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
@@ -563,10 +568,16 @@ def test_a_single_graph_names_its_boxes() -> None:
         replace(SINGLE, outputs=replace(SINGLE.outputs, boxes=""))
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-                    lambda inner: st.lists(inner, max_size=3), max_leaves=4),
-       st.sampled_from([f"{part}__{key}" for part, value in asdict(TWO_STAGE).items()
-                        if isinstance(value, dict) for key in value]))  # fmt: skip
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9)
+keys = [
+    f"{part}__{key}"
+    for part, value in asdict(TWO_STAGE).items()
+    if isinstance(value, dict)
+    for key in value
+]
+
+
+@given(scalars | st.lists(scalars, max_size=4), st.sampled_from(keys))
 def test_any_value_is_read_or_refused(value: object, key: str) -> None:
     try:
         config = BundleConfig.from_json(edited(**{key: value}))

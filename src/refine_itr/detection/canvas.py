@@ -42,7 +42,7 @@ class Canvas:
         """Returns the graph's input for n pictures."""
         side, floats = self.config.canvas, self.config.dtype == "float32"
         shape = (len(pictures), side, side, 3)
-        beside = 0 if floats else np.round(self._mean)
+        beside = 0 if floats else np.clip(np.round(self._mean), 0, 255)
         canvases = np.empty(shape, np.float32 if floats else np.uint8)
         canvases[...] = beside
         for canvas, picture in zip(canvases, pictures, strict=True):
