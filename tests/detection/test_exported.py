@@ -128,6 +128,13 @@ def test_files_that_are_no_weights(name: str, content: bytes, tmp_path: Path) ->
         read_state(str(tmp_path / name), "")
 
 
+def test_weights_of_half_precision(tmp_path: Path) -> None:
+    torch.save({"x": torch.full((2,), 1.5, dtype=torch.bfloat16)}, tmp_path / "w.pth")
+    taken = read_state(str(tmp_path / "w.pth"), "").take("x", 2)
+    assert taken.dtype == np.float32
+    assert taken.tolist() == [1.5, 1.5]
+
+
 def test_other_things_that_pytorch_saves(tmp_path: Path) -> None:
     torch.save([torch.ones(2)], tmp_path / "w.pth")
     with pytest.raises(InvalidInputError, match=r"expected tensors by name, .*; got list"):

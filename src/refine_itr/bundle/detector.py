@@ -11,7 +11,6 @@ from refine_itr.errors import BundleError
 HEAD = "detector-head.onnx"
 """The second graph of a two-stage detector, beside the first one."""
 
-
 _MOST_CANDIDATES = 1_000_000
 
 

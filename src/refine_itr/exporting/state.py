@@ -126,4 +126,5 @@ def _from_tensors(state: object, where: str) -> StateDict:
             f"{where}: expected tensors by name, as model.state_dict() has them; "
             f"got {type(state).__name__}"
         )
-    return StateDict({name: value.numpy() for name, value in state.items()}, where)
+    arrays = {name: value.detach().float().numpy() for name, value in state.items()}
+    return StateDict(arrays, where)
