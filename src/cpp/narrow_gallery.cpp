@@ -23,7 +23,7 @@ double nearest(double x) noexcept {
 }
 
 // To the nearest bfloat16, ties to even; as a float. |x| < 2 here.
-float to_bf16(float x) noexcept {
+float rounded_to_bf16(float x) noexcept {
   std::uint32_t bits;
   std::memcpy(&bits, &x, sizeof(bits));
   bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000;
@@ -94,7 +94,7 @@ NarrowRow narrow_row(const float* v, std::int64_t dim, NarrowPrecision precision
     // A power of two, so that codes are v's own bits, rounded, at a magnitude below 2.
     row = write_codes(v, dim, std::ldexp(1.0F, std::ilogb(size.largest)),
                       reinterpret_cast<std::uint16_t*>(codes),
-                      [](double x) { return to_bf16(static_cast<float>(x)); });
+                      [](double x) { return rounded_to_bf16(static_cast<float>(x)); });
     row.sum = 0.0F;
   }
   row.norm = norm;

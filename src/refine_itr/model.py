@@ -17,7 +17,7 @@ from refine_itr.types import PRECISIONS, FloatArray, Picture, PictureSource, Pre
 
 if TYPE_CHECKING:
     from refine_itr.bundle import Bundle, BundleConfig
-    from refine_itr.detection import GridDetector
+    from refine_itr.detection import Detector
     from refine_itr.encoding import ImageEncoder, TextEncoder
     from refine_itr.pipeline import Outcome, Overflow, Pipeline, Stage
     from refine_itr.planning import Plan, PlannedStage
@@ -44,7 +44,7 @@ class Model:
         config: BundleConfig,
         fingerprint: str,
         plan: Plan,
-        detectors: Sequence[GridDetector],
+        detectors: Sequence[Detector],
         image_encoder: ImageEncoder,
         text_encoder: TextEncoder,
         threads: int,
@@ -79,7 +79,7 @@ class Model:
         return bool(self._detectors)
 
     @property
-    def detectors(self) -> Sequence[GridDetector]:
+    def detectors(self) -> Sequence[Detector]:
         """What finds a picture's regions, one for each worker of the plan's "detect".
 
         Raises:
@@ -188,7 +188,7 @@ class Model:
         with self.pipeline() as pipeline:
             yield from pipeline.run(chain(first, rest))
 
-    def _embed_decoded(self, detector: GridDetector, picture: Picture) -> FloatArray:
+    def _embed_decoded(self, detector: Detector, picture: Picture) -> FloatArray:
         embedding: FloatArray = self.image_encoder.encode(detector.detect([picture]).features)[0]
         return embedding
 
@@ -297,7 +297,7 @@ def load(
 
 def _detectors(
     bundle: Bundle, detect: PlannedStage, threads: int, allow_fallback: bool
-) -> Sequence[GridDetector]:
+) -> Sequence[Detector]:
     """None for a bundle whose regions come from files."""
     from refine_itr.detection import open_detectors, parse_devices
 
@@ -306,8 +306,7 @@ def _detectors(
         return []
     return open_detectors(
         bundle.detector_path,
-        input_size=config.detector.input_size,
-        grid=config.detector.grid,
+        config.detector,
         features=config.image.features,
         devices=parse_devices(detect.device),
         count=detect.workers,

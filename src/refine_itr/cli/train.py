@@ -32,7 +32,11 @@ def train(
         Path | None, typer.Option("--images", help="The folder of the images of captions.jsonl.")
     ] = None,
     detector: Annotated[
-        Path | None, typer.Option("--detector", help="The ONNX detector that made X_ims.npy.")
+        Path | None,
+        typer.Option(
+            "--detector",
+            help="The ONNX detector that made X_ims.npy; detector.json beside it is read.",
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="Recipe: JSON, only what differs.")
