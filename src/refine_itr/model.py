@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from refine_itr.encoding import ImageEncoder, TextEncoder
     from refine_itr.pipeline import Outcome, Overflow, Pipeline, Stage
     from refine_itr.planning import Plan
+    from refine_itr.scoring import Calibration
 
 Source = TypeVar("Source", bound=PictureSource)
 
@@ -38,6 +39,8 @@ class Model:
         detectors: Find the regions of a picture, one for each worker of the plan's "detect".
         image_encoder: Regions to embeddings.
         threads: Threads that each native call and each detector run may use.
+        calibration: Corrects hubs and tells relevances, see docs/scores.md; None: the bundle
+            has none.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Model:
         image_encoder: ImageEncoder,
         text_encoder: TextEncoder,
         threads: int,
+        calibration: Calibration | None = None,
     ) -> None:
         self.config = config
         self.fingerprint = fingerprint
@@ -56,6 +60,7 @@ class Model:
         self.detectors = detectors
         self.threads = threads
         self.image_encoder = image_encoder
+        self.calibration = calibration
         self._text_encoder = text_encoder
 
     def __enter__(self) -> Model:
@@ -253,6 +258,7 @@ def load(
         ImageEncoder(config, bundle.weights, threads),
         TextEncoder(config, bundle.weights, bundle.tokenizer_json, threads),
         threads,
+        bundle.calibration,
     )
 
 

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refine_itr.bundle.calibration import read_calibration
 from refine_itr.bundle.config import BundleConfig
 from refine_itr.bundle.schema import expected_weights, tolerated_weights
 from refine_itr.errors import BundleError
+from refine_itr.scoring import Calibration
 from refine_itr.types import FloatArray
 
 CONFIG = "config.json"
@@ -39,6 +41,7 @@ class Bundle:
         weights: float32 arrays by name, see ``refine_itr.bundle.schema``.
         tokenizer_json: The content of ``tokenizer.json``.
         fingerprint: SHA-256 over all that decides an embedding, in hexadecimal.
+        calibration: What it knows of its scores, or None.
     """
 
     folder: Path
@@ -46,6 +49,7 @@ class Bundle:
     weights: Mapping[str, FloatArray]
     tokenizer_json: str
     fingerprint: str
+    calibration: Calibration | None
 
     @property
     def detector_path(self) -> Path:
@@ -76,12 +80,14 @@ def read_bundle(folder: Path) -> Bundle:
     for name, limit in _MAX_BYTES.items():
         _check_file(folder / name, limit)
     config = BundleConfig.from_json(_parse_json(folder / CONFIG))
+    fingerprint = _fingerprint(folder)
     return Bundle(
         folder=folder,
         config=config,
         weights=_read_weights(folder / WEIGHTS, config),
         tokenizer_json=_read_text(folder / TOKENIZER),
-        fingerprint=_fingerprint(folder),
+        fingerprint=fingerprint,
+        calibration=read_calibration(folder, fingerprint, config.dim),
     )
 
 

@@ -18,13 +18,11 @@ class Gallery(Generic[Key]):
     """Items of one kind, one embedding a row.
 
     Args:
-        dim: D.
-        embeddings: float32 (n, D) to start from; may be memory-mapped copy-on-write.
+        embeddings: float32 (n, columns) to start from; may be memory-mapped copy-on-write.
         keys: n distinct items, e.g. paths or sentences.
         ids: n numbers that hits carry.
     """
 
-    dim: int
     embeddings: FloatArray
     keys: list[Key] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
@@ -34,9 +32,9 @@ class Gallery(Generic[Key]):
         self._rows = {key: row for row, key in enumerate(self.keys)}
 
     @classmethod
-    def empty(cls, dim: int) -> Gallery[Key]:
+    def empty(cls, columns: int) -> Gallery[Key]:
         """Returns a gallery of no items."""
-        return cls(dim, np.empty((0, dim), np.float32))
+        return cls(np.empty((0, columns), np.float32))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -70,7 +68,12 @@ class Gallery(Generic[Key]):
             self._rows = {key: row for row, key in enumerate(self.keys)}
         return dropped
 
+    def replace(self, embeddings: FloatArray) -> None:
+        """Puts other rows in the place of all, e.g. wider ones: float32 (n, columns)."""
+        self.embeddings = self._buffer = embeddings
+
     def _grow(self) -> None:
-        larger = np.empty((max(64, 2 * len(self._buffer)), self.dim), np.float32)
+        columns = self._buffer.shape[1]
+        larger = np.empty((max(64, 2 * len(self._buffer)), columns), np.float32)
         larger[: len(self._buffer)] = self._buffer
         self._buffer = larger

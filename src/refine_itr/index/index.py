@@ -13,19 +13,19 @@ import numpy as np
 
 from refine_itr.errors import IndexFileError, InvalidInputError, ModelMismatchError
 from refine_itr.index.gallery import Gallery
-from refine_itr.index.matching import IdArray, search_worker, top_k
 from refine_itr.index.progress import tracked
+from refine_itr.index.scorer import Ranking, Scorer, bank_of, gallery_rows
 from refine_itr.index.storage import StoredIndex, read_index, write_index
 from refine_itr.model import Model, load
 from refine_itr.query import embed_query
-from refine_itr.types import Failure, FloatArray, Hit, PictureSource
+from refine_itr.scoring import QueryBank
+from refine_itr.types import Failure, FloatArray, Hit, Kind, PictureSource
 
 if TYPE_CHECKING:
     from refine_itr.pipeline import Overflow, Pipeline, Stage
 
 _log = logging.getLogger("refine_itr")
 
-Kind = Literal["images", "texts"]
 Stamp = tuple[int, int]  # size in bytes, time of last change in nanoseconds
 
 
@@ -53,12 +53,16 @@ class Index:
 
     Args:
         model: Embeds what is added and what is asked.
+        query_bank: What ``set_query_bank`` takes.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(
+        self, model: Model, *, query_bank: QueryBank | Literal["model"] | None = None
+    ) -> None:
         self.model = model
-        self._images: Gallery[str] = Gallery.empty(model.dim)
-        self._texts: Gallery[str] = Gallery.empty(model.dim)
+        self.query_bank = bank_of(model, query_bank)
+        self._images: Gallery[str] = Gallery.empty(self._columns)
+        self._texts: Gallery[str] = Gallery.empty(self._columns)
         self._stamps: dict[str, Stamp] = {}
         self._next_id = 0
 
@@ -98,7 +102,7 @@ class Index:
                 continue
             key = str(outcome.item)
             self._stamps[key] = stamps[outcome.item]
-            if self._put(self._images, key, outcome.value):
+            if self._put(self._images, key, self._rows(outcome.value[None], "images")[0]):
                 report.added += 1
             else:
                 report.updated += 1
@@ -114,9 +118,30 @@ class Index:
             raise InvalidInputError("sentences: expected several, e.g. a list; got one str")
         given = list(sentences)
         new = [s for s in dict.fromkeys(given) if s not in self._texts]
-        for sentence, embedding in zip(new, self.model.embed_texts(new), strict=True):
-            self._put(self._texts, sentence, embedding)
+        rows = self._rows(self.model.embed_texts(new), "texts")
+        for sentence, row in zip(new, rows, strict=True):
+            self._put(self._texts, sentence, row)
         return AddReport(added=len(new), unchanged=len(given) - len(new))
+
+    def set_query_bank(self, bank: QueryBank | Literal["model"] | None) -> None:
+        """Corrects hubs from now on: items that are near every query, whatever it asks for.
+
+        Every item gets an offset, those here now and those added later; ``save`` keeps them.
+        Hits are ranked by score plus offset where a sentence finds photographs or a photograph
+        finds sentences.
+
+        Args:
+            bank: Typical queries; "model" for those that the model brings, which also give
+                ``Hit.relevance``; None to rank by the inner product alone.
+
+        Raises:
+            InvalidInputError: The bank is of other embeddings, or the model brings none.
+        """
+        new = bank_of(self.model, bank)
+        plain = [g.embeddings[:, : self.model.dim] for g in (self._images, self._texts)]
+        self.query_bank = new
+        self._images.replace(self._rows(plain[0], "images"))
+        self._texts.replace(self._rows(plain[1], "texts"))
 
     def remove_missing(self) -> int:
         """Forgets the photographs whose file is gone; returns how many."""
@@ -126,7 +151,12 @@ class Index:
         return removed
 
     def search(
-        self, query: str | PictureSource, k: int = 10, *, among: Kind | None = None
+        self,
+        query: str | PictureSource,
+        k: int = 10,
+        *,
+        among: Kind | None = None,
+        min_relevance: float | None = None,
     ) -> list[Hit]:
         """Returns the k items that fit best, the best first.
 
@@ -135,40 +165,53 @@ class Index:
             k: How many; more than there are gives all.
             among: What to search. By default a sentence finds photographs and a picture
                 finds sentences; an index that has only one kind is searched for that.
+            min_relevance: Leave out hits of less relevance, from 0 to 1; needs a calibrated
+                model's query bank, see ``set_query_bank``.
 
         Returns:
             Hits whose ``item`` is a Path (photograph) or a str (sentence).
 
         Raises:
-            InvalidInputError: k is below 1, or ``query`` or ``among`` is none of the above.
+            InvalidInputError: k is below 1, relevance is not known, or an argument is none of
+                the above.
             PictureError: The picture cannot be read.
         """
-        gallery = self._gallery(_checked(among) or self._natural_kind(query))
-        embedding = embed_query(self.model, query)
-        scores, rows = top_k(embedding, gallery.embeddings, k, self.model.threads)
-        return self._hits(gallery, scores[0], rows[0])
+        found = _checked(among) or self._natural_kind(query)
+        scorer = self._scorer("texts" if isinstance(query, str) else "images", found)
+        scorer.check(min_relevance)
+        gallery, embedding = self._gallery(found), embed_query(self.model, query)
+        (ranking,) = scorer.rank(embedding, gallery.embeddings, k, self.model.threads)
+        return self._hits(gallery, ranking, min_relevance)
 
-    def stages(self, k: int = 10, *, among: Kind | None = None) -> list[Stage]:
+    def stages(
+        self, k: int = 10, *, among: Kind | None = None, min_relevance: float | None = None
+    ) -> list[Stage]:
         """Returns the stages from a picture to its hits: those of the model, then "search".
 
         Args:
             k: How many hits.
             among: What to search; by default sentences, or photographs if there are no sentences.
+            min_relevance: As for ``search``.
 
         Raises:
-            InvalidInputError: k is below 1, or ``among`` is none of the above.
+            InvalidInputError: k is below 1, relevance is not known, or an argument is none of
+                the above.
         """
         from refine_itr.assembly import SEARCH, stages_of
 
         if k < 1:
             raise InvalidInputError(f"k: expected at least 1, got {k}")
-        gallery = self._gallery(_checked(among) or self._natural_kind(None))
+        found = _checked(among) or self._natural_kind(None)
+        scorer = self._scorer("images", found)
+        scorer.check(min_relevance)
+        gallery = self._gallery(found)
+        items = gallery.embeddings
         plan = self.model.plan
         planned = plan.stage(SEARCH)
-        find = search_worker(gallery.embeddings, k, planned.threads)
 
         def search(embeddings: list[FloatArray]) -> list[list[Hit]]:
-            return [self._hits(gallery, scores, rows) for scores, rows in find(embeddings)]
+            rankings = scorer.rank(np.stack(embeddings), items, k, planned.threads)
+            return [self._hits(gallery, ranking, min_relevance) for ranking in rankings]
 
         return [*self.model.stages(), *stages_of(plan, {SEARCH: [search] * planned.workers})]
 
@@ -177,6 +220,7 @@ class Index:
         k: int = 10,
         *,
         among: Kind | None = None,
+        min_relevance: float | None = None,
         overflow: Overflow = "block",
         deadline_s: float | None = None,
     ) -> Pipeline:
@@ -187,7 +231,7 @@ class Index:
         """
         from refine_itr.assembly import start
 
-        stages = self.stages(k, among=among)
+        stages = self.stages(k, among=among, min_relevance=min_relevance)
         return start(self.model.plan, stages, overflow=overflow, deadline_s=deadline_s)
 
     def save(self, path: str | Path) -> None:
@@ -205,13 +249,17 @@ class Index:
             "texts": [list(row) for row in zip(self._texts.keys, self._texts.ids, strict=True)],
         }
         stored = StoredIndex(
-            self.model.fingerprint, self._images.embeddings, self._texts.embeddings, records
+            self.model.fingerprint,
+            self._images.embeddings,
+            self._texts.embeddings,
+            records,
+            self.query_bank,
         )
         write_index(Path(path), stored)
 
     @classmethod
     def open(cls, path: str | Path, model: Model | None = None) -> Index:
-        """Opens a saved index; its embeddings are memory-mapped.
+        """Opens a saved index; its embeddings are memory-mapped, its query bank comes with it.
 
         Args:
             path: What ``save`` wrote.
@@ -238,18 +286,26 @@ class Index:
     def _restore(self, stored: StoredIndex) -> None:
         records: dict[str, Any] = stored.records
         images, texts = records["images"], records["texts"]
+        self.query_bank = bank_of(self.model, stored.bank)
         for rows, matrix in ((images, stored.images), (texts, stored.texts)):
-            if matrix.shape != (len(rows), self.model.dim):
+            if matrix.shape != (len(rows), self._columns):
                 raise ValueError("a row of embeddings for each record")
-        dim = self.model.dim
-        self._images = Gallery(
-            dim, stored.images, [str(r[0]) for r in images], [int(r[1]) for r in images]
-        )
-        self._texts = Gallery(
-            dim, stored.texts, [str(r[0]) for r in texts], [int(r[1]) for r in texts]
+        self._images, self._texts = (
+            Gallery(matrix, [str(r[0]) for r in rows], [int(r[1]) for r in rows])
+            for matrix, rows in ((stored.images, images), (stored.texts, texts))
         )
         self._stamps = {str(r[0]): (int(r[2]), int(r[3])) for r in images}
         self._next_id = int(records["next_id"])
+
+    @property
+    def _columns(self) -> int:
+        return self.model.dim + (self.query_bank is not None)
+
+    def _rows(self, embeddings: FloatArray, kind: Kind) -> FloatArray:
+        return gallery_rows(self.model, self.query_bank, embeddings, kind)
+
+    def _scorer(self, asked: Kind, found: Kind) -> Scorer:
+        return Scorer.of(self.model, self.query_bank, asked, found)
 
     def _put(self, gallery: Gallery[str], key: str, embedding: np.ndarray[Any, Any]) -> bool:
         is_new = gallery.put(key, embedding, self._next_id)
@@ -272,12 +328,13 @@ class Index:
                 changed[path] = stamp
         return changed
 
-    def _hits(self, gallery: Gallery[str], scores: FloatArray, rows: IdArray) -> list[Hit]:
+    def _hits(
+        self, gallery: Gallery[str], ranking: Ranking, min_relevance: float | None
+    ) -> list[Hit]:
         as_item = Path if gallery is self._images else str
-        return [
-            Hit(rank, float(score), as_item(gallery.keys[row]), gallery.ids[row])
-            for rank, (score, row) in enumerate(zip(scores, rows, strict=True), start=1)
-        ]
+        return ranking.hits(
+            lambda row: as_item(gallery.keys[row]), gallery.ids.__getitem__, min_relevance
+        )
 
     def _natural_kind(self, query: object) -> Kind:
         wanted: Kind = "images" if isinstance(query, str) else "texts"
