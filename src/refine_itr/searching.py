@@ -114,7 +114,7 @@ def _search_list(
     scorer.check(min_relevance)
     pictures = [item for item in items if not isinstance(item, str)]
     embeddings = model.embed_texts(texts) if texts else model.embed_images(pictures)
-    rows = gallery_rows(model, bank, embeddings, found)
+    rows = gallery_rows(bank, embeddings, found, model.threads)
     (ranking,) = scorer.rank(embed_query(model, query), rows, k, model.threads)
     return ranking.hits(items.__getitem__, int, min_relevance)
 

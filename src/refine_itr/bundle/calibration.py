@@ -90,7 +90,7 @@ def _check_metadata(path: Path, metadata: dict[str, str], fingerprint: str) -> N
     if (model := str(metadata.get("model"))) != fingerprint:
         raise BundleError(
             f"{path}: expected the calibration of this model, {fingerprint[:12]}; got that of "
-            f"{model[:12]}: delete it, or make it again with refine-itr calibrate"
+            f"{model[:12]}: delete it, then make one with refine-itr calibrate"
         )
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from refine_itr.cli.bench import bench
+from refine_itr.cli.calibrate import calibrate
 from refine_itr.cli.demo import demo
 from refine_itr.cli.doctor import doctor
 from refine_itr.cli.evaluate import evaluate
@@ -33,6 +34,7 @@ app.command()(index)
 app.command()(search)
 app.command("eval")(evaluate)
 app.command()(train)
+app.command()(calibrate)
 app.command()(doctor)
 app.command()(profile)
 app.command()(plan)

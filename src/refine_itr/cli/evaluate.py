@@ -10,6 +10,7 @@ from rich.table import Table
 
 from refine_itr.cli.options import (
     AllowFallbackOption,
+    CorrectHubsOption,
     DeviceOption,
     JsonOption,
     ModelOption,
@@ -19,12 +20,14 @@ from refine_itr.cli.options import (
 from refine_itr.cli.output import print_json, stdout
 from refine_itr.evaluation import evaluate as run
 from refine_itr.evaluation import read_captions
+from refine_itr.index import bank_of
 from refine_itr.model import load
 
 
 def evaluate(
     data: Annotated[Path, typer.Option("--data", help="captions.jsonl, a line an image.")],
     images: Annotated[Path, typer.Option("--images", help="The folder of the images.")],
+    correct_hubs: CorrectHubsOption = False,
     model: ModelOption = "default",
     device: DeviceOption = "auto",
     plan: PlanOption = None,
@@ -35,7 +38,8 @@ def evaluate(
     """Measure recall at 1, 5 and 10 in both directions on captioned photographs."""
     captions = read_captions(data, images)
     loaded = load(model, threads=threads, device=device, plan=plan, allow_fallback=allow_fallback)
-    recalls = run(loaded, captions)
+    bank = bank_of(loaded, "model" if correct_hubs else None)
+    recalls = run(loaded, captions, bank)
     if json:
         print_json(recalls.to_json())
         return

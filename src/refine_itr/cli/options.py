@@ -32,4 +32,10 @@ PlanOption = Annotated[
     Path | None,
     typer.Option("--plan", help="What `refine-itr plan` wrote."),
 ]
+CorrectHubsOption = Annotated[
+    bool,
+    typer.Option(
+        "--correct-hubs", help="Rank with the model's query bank, which also tells relevance."
+    ),
+]
 CountOption = Annotated[int, typer.Option("-k", min=1, help="How many results.")]

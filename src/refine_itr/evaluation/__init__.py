@@ -1,7 +1,19 @@
-"""How well a model retrieves: recall at K in both directions on captioned images."""
+"""How well a model retrieves, and what its scores mean: on captioned images, both directions."""
 
+from refine_itr.evaluation.calibrate import EmbeddedPairs, calibrate, make_bank
 from refine_itr.evaluation.captions import CaptionSet, read_captions
 from refine_itr.evaluation.evaluate import evaluate
 from refine_itr.evaluation.recall import Recalls, measure_recalls
+from refine_itr.evaluation.reliability import Reliability
 
-__all__ = ["CaptionSet", "Recalls", "evaluate", "measure_recalls", "read_captions"]
+__all__ = [
+    "CaptionSet",
+    "EmbeddedPairs",
+    "Recalls",
+    "Reliability",
+    "calibrate",
+    "evaluate",
+    "make_bank",
+    "measure_recalls",
+    "read_captions",
+]

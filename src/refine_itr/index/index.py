@@ -302,7 +302,7 @@ class Index:
         return self.model.dim + (self.query_bank is not None)
 
     def _rows(self, embeddings: FloatArray, kind: Kind) -> FloatArray:
-        return gallery_rows(self.model, self.query_bank, embeddings, kind)
+        return gallery_rows(self.query_bank, embeddings, kind, self.model.threads)
 
     def _scorer(self, asked: Kind, found: Kind) -> Scorer:
         return Scorer.of(self.model, self.query_bank, asked, found)

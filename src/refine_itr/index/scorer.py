@@ -106,13 +106,19 @@ class Scorer:
             k: How many; k larger than n gives n.
             threads: 0 means all cores.
         """
-        scores, rows = top_k(self._extended(queries), items, k, threads)
+        scores, rows = self.top_k(queries, items, k, threads)
         if self.relevance is None:
             return [Ranking(*found, None) for found in zip(scores, rows, strict=True)]
         assert self.bank is not None  # relevance is of corrected scores
         expected = -self.bank.offsets(queries, self.asked, threads)
         relevances = self.relevance(scores, expected[:, None])
         return [Ranking(*found) for found in zip(scores, rows, relevances, strict=True)]
+
+    def top_k(
+        self, queries: FloatArray, items: FloatArray, k: int, threads: int
+    ) -> tuple[FloatArray, IdArray]:
+        """Returns scores, float32 (q, k), and rows, int64 (q, k); arguments as for ``rank``."""
+        return top_k(self._extended(queries), items, k, threads)
 
     def _extended(self, queries: FloatArray) -> FloatArray:
         if self.bank is None:
@@ -152,22 +158,22 @@ def bank_of(model: Model, bank: QueryBank | Literal["model"] | None) -> QueryBan
 
 
 def gallery_rows(
-    model: Model, bank: QueryBank | None, embeddings: FloatArray, kind: Kind
+    bank: QueryBank | None, embeddings: FloatArray, kind: Kind, threads: int
 ) -> FloatArray:
     """Returns items as they are compared.
 
     Args:
-        model: Made the embeddings.
         bank: Corrects hubs, or None.
         embeddings: float32 (n, D).
         kind: What the items are.
+        threads: 0 means all cores.
 
     Returns:
         float32, C-contiguous: (n, D) without a bank, with one (n, D + 1).
     """
     if bank is None:
         return np.ascontiguousarray(embeddings)
-    offsets = bank.offsets(embeddings, kind, model.threads)
+    offsets = bank.offsets(embeddings, kind, threads)
     return np.concatenate([embeddings, offsets[:, None]], axis=1)
 
 
