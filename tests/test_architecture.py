@@ -42,7 +42,7 @@ ALLOWED = {
     },
     "searching": {"index", "model", "query", "scoring"},
     "evaluation": {"index", "model", "scoring"},
-    "__init__": {"index", "model", "searching"},
+    "__init__": {"index", "model", "scoring", "searching"},
     "training": {"bundle", "decoding", "detection", "evaluation", "model"},
     "cli": {
         *("bench", "bundle", "decoding", "detection", "evaluation", "exporting", "index"),

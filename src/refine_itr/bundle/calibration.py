@@ -2,7 +2,7 @@
 
 Tensors ``bank.texts`` (m, D) and ``bank.images`` (p, D), float16. Metadata: format, version, the
 model's fingerprint, the bank's ``temperature``, and ``relevance``: JSON, for "images" and "texts"
-the three weights of ``refine_itr.scoring.Relevance``. It does not enter the fingerprint: it
+the weights of ``refine_itr.scoring.Relevance``. It does not enter the fingerprint: it
 decides no embedding.
 """
 
@@ -98,7 +98,11 @@ def _parse_relevance(text: str) -> dict[Kind, Relevance]:
     parsed = json.loads(text)
     if not isinstance(parsed, dict) or not parsed.keys() <= {"images", "texts"}:
         raise ValueError(f"relevance: expected an object of images and texts; got {text[:80]}")
-    return {
-        cast(Kind, kind): Relevance(**{name: float(value) for name, value in weights.items()})
-        for kind, weights in parsed.items()
-    }
+    return {cast(Kind, kind): _weights(weights) for kind, weights in parsed.items()}
+
+
+def _weights(parsed: object) -> Relevance:
+    names = {field.name for field in dataclasses.fields(Relevance)}
+    if not isinstance(parsed, dict) or parsed.keys() != names:
+        raise ValueError(f"relevance: expected {', '.join(sorted(names))}; got {parsed!r}")
+    return Relevance(**{name: float(value) for name, value in parsed.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -66,6 +67,9 @@ def calibrate(
     Writes calibration.safetensors into the bundle. Indexes made before stay as they are; give
     them the new bank with `refine-itr index FILE --query-bank model`.
     """
+    # What can fail at once fails before minutes of embedding.
+    if not os.access(folder := bundle_folder(bundle), os.W_OK):
+        raise InvalidInputError(f"{folder}: expected a folder that can be written to")
     captions = read_captions(data, images)
     queries = read_captions(bank_data, bank_images or images) if bank_data is not None else None
     loaded = load(bundle, threads=threads, device=device, plan=plan, allow_fallback=allow_fallback)
@@ -78,7 +82,7 @@ def calibrate(
     else:
         bank = _own_bank(loaded)
     calibration, reliability = run(pairs, bank, loaded.threads)
-    write_calibration(bundle_folder(bundle), loaded.fingerprint, calibration)
+    write_calibration(folder, loaded.fingerprint, calibration)
     recalls = [
         measure_recalls(pairs.images, pairs.texts, pairs.owner, loaded.threads, bank=b)
         for b in (None, bank)
@@ -127,12 +131,13 @@ def _print(
         soft_wrap=True,
     )
     for kind, curve in reliability.items():
-        stdout.print(_table(f"{_TITLES[kind]}: fitted to one half, judged on the other", curve))
+        stdout.print(_table(f"{_TITLES[kind]}, held-out halves", curve))
 
 
 def _table(title: str, curve: Reliability) -> Table:
     table = Table(title=title, title_justify="left")
-    for heading in ("relevance", "hits", "mean", "fit"):
+    headings = ("relevance", "hits", "mean", "fit", "shown if there", "shown if not")
+    for heading in headings:
         table.add_column(heading, justify="right")
     for b in curve.bins:
         row = (f"{b.low:.1f} - {b.high:.1f}", str(b.hits), f"{b.relevance:.2f}", f"{b.fits:.2f}")
@@ -140,5 +145,6 @@ def _table(title: str, curve: Reliability) -> Table:
     table.add_section()
     for cut in curve.cuts:
         fits = "-" if cut.fits is None else f"{cut.fits:.2f}"
-        table.add_row(f">= {cut.min_relevance:g}", str(cut.hits), "", fits)
+        shown = (f"{cut.present:.0%}", f"{cut.absent:.0%}")
+        table.add_row(f">= {cut.min_relevance:g}", str(cut.hits), "", fits, *shown)
     return table

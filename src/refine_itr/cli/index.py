@@ -29,6 +29,8 @@ from refine_itr.index import AddReport, Index
 from refine_itr.model import Model, load
 from refine_itr.scoring import QueryBank
 
+_ENOUGH = 256  # docs/scores.md has the measurements
+
 
 def index(
     file: Annotated[Path, typer.Argument(help="The index file; made, or added to if it exists.")],
@@ -96,7 +98,10 @@ def _bank(name: str, model: Model) -> QueryBank | Literal["model"] | None:
         return "model"
     if name == "none":
         return None
-    return QueryBank(model.embed_texts(read_sentences(Path(name))))
+    sentences = read_sentences(Path(name))
+    if len(sentences) < _ENOUGH:
+        print_note(f"{name}: a bank of fewer than {_ENOUGH} sentences may rank worse than none")
+    return QueryBank(model.embed_texts(sentences))
 
 
 def read_sentences(path: Path) -> list[str]:

@@ -98,8 +98,8 @@ def search(
         return
     print_failures(failed)
     print_hits(str(query), hits)
-    if min_relevance is not None and len(hits) < min(k, len(opened)):
-        print_note(f"hits of a relevance below {min_relevance:g} are left out")
+    if min_relevance is not None and not hits:
+        print_note(f"no hit has a relevance of {min_relevance:g} or more")
 
 
 def _open(gallery: Path, model: Model) -> tuple[Index, list[Failure]]:

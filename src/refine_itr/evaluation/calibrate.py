@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from refine_itr.errors import DatasetError, InvalidInputError
 from refine_itr.evaluation.captions import CaptionSet
 from refine_itr.evaluation.recall import measure_recalls
-from refine_itr.evaluation.reliability import Reliability
+from refine_itr.evaluation.reliability import Judged, Reliability
 from refine_itr.index import Scorer, gallery_rows
 from refine_itr.model import Model
 from refine_itr.scoring import Calibration, QueryBank, Relevance
@@ -20,6 +21,8 @@ from refine_itr.types import FloatArray, Kind
 TEMPERATURES = (5.0, 7.5, 10.0, 12.5, 15.0, 17.5, 20.0, 25.0, 30.0, 40.0)
 
 _HITS = 10  # of each query
+_SHARES = (1, 3, 10, 30)  # galleries are all photographs, a third of them, and so on
+_DRAWS = 5  # at most, of galleries of one size
 _ROUNDS = 10
 _SEED = 0
 
@@ -103,7 +106,10 @@ def make_bank(
 def calibrate(
     pairs: EmbeddedPairs, bank: QueryBank, threads: int = 0
 ) -> tuple[Calibration, dict[Kind, Reliability]]:
-    """Fits relevance to the ten best hits of every query; those fit that are known pairs.
+    """Fits relevance to the ten best hits of queries; those fit that are known pairs.
+
+    Galleries are all photographs and random parts of them. Every query is asked twice: of the
+    gallery, and of the gallery without what is known to fit it.
 
     The reliability is that of other weights: the photographs are split in halves at random, and
     each half, with its sentences, is judged by what was fitted to the other one.
@@ -125,7 +131,7 @@ def calibrate(
     halves = (pairs.part(first), pairs.part(~first))
     kinds: tuple[Kind, ...] = ("images", "texts")
     try:
-        relevance = {kind: _judge(pairs, bank, kind, threads).fit() for kind in kinds}
+        relevance = {kind: _fit(_ask_all(pairs, bank, kind, threads)) for kind in kinds}
         reliability = {kind: _reliability(halves, bank, kind, threads) for kind in kinds}
     except InvalidInputError as exc:
         raise DatasetError(f"too few photographs to tell what fits; {exc}") from exc
@@ -133,35 +139,71 @@ def calibrate(
 
 
 @dataclass(frozen=True)
-class _Judged:
-    """The best hits of every query: what relevance is made of, and whether they fit."""
+class _Asked:
+    """The best hits of queries in one gallery: what relevance is made of, and whether they fit."""
 
     scores: FloatArray  # (q, k)
     expected: FloatArray  # (q, 1)
+    count: int  # items searched
     fits: npt.NDArray[np.bool_]  # (q, k)
+    present: bool
 
-    def fit(self) -> Relevance:
-        expected = np.broadcast_to(self.expected, self.scores.shape)
-        return Relevance.fit(self.scores.ravel(), expected.ravel(), self.fits.ravel())
+    def judged(self, relevance: Relevance) -> Judged:
+        relevances = relevance(self.scores, self.expected, self.count)
+        return Judged(relevances, self.fits, self.present)
 
 
-def _judge(pairs: EmbeddedPairs, bank: QueryBank, found: Kind, threads: int) -> _Judged:
-    asked: Kind = "texts" if found == "images" else "images"
-    by_text = asked == "texts"
-    queries, items = (pairs.texts, pairs.images) if by_text else (pairs.images, pairs.texts)
+def _ask_all(pairs: EmbeddedPairs, bank: QueryBank, found: Kind, threads: int) -> list[_Asked]:
+    """Asks everything of galleries of several sizes."""
+    rng, n = np.random.default_rng(_SEED), len(pairs.images)
+    asked = []
+    for share in _SHARES:
+        for _ in range(min(share, _DRAWS)):
+            keep = rng.permutation(n) < max(n // share, 2)
+            asked += _ask(pairs.part(keep), bank, found, threads)
+    return asked
+
+
+def _ask(pairs: EmbeddedPairs, bank: QueryBank, found: Kind, threads: int) -> list[_Asked]:
+    """Asks everything of one gallery, as it is and without what fits."""
+    by: Kind = "texts" if found == "images" else "images"
+    queries, items = (pairs.texts, pairs.images) if by == "texts" else (pairs.images, pairs.texts)
+    # So many fit one query at most.
+    own = 1 if by == "texts" else int(np.bincount(pairs.owner, minlength=1).max())
     rows = gallery_rows(bank, items, found, threads)
-    scores, ids = Scorer(asked, found, bank, None, threads).top_k(queries, rows, _HITS, threads)
-    if by_text:
-        fits = ids == pairs.owner[:, None]
-    else:
-        fits = pairs.owner[ids] == np.arange(len(queries))[:, None]
-    return _Judged(scores, -bank.offsets(queries, asked, threads)[:, None], fits)
+    scorer = Scorer(by, found, bank, None, threads)
+    scores, ids = scorer.top_k(queries, rows, _HITS + own, threads)
+    fits = (
+        ids == pairs.owner[:, None]
+        if by == "texts"
+        else pairs.owner[ids] == np.arange(len(queries))[:, None]
+    )
+    others = np.argsort(fits, axis=1, kind="stable")[:, : max(0, min(_HITS, ids.shape[1] - own))]
+    expected, n = -bank.offsets(queries, by, threads)[:, None], len(items)
+    without = np.take_along_axis(scores, others, axis=1)
+    return [
+        _Asked(scores[:, :_HITS], expected, n, fits[:, :_HITS], present=True),
+        _Asked(without, expected, n, np.zeros(without.shape, bool), present=False),
+    ]
+
+
+def _fit(asked: Sequence[_Asked]) -> Relevance:
+    def joined(values: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        each = (np.broadcast_to(v, a.fits.shape) for v, a in zip(values, asked, strict=True))
+        return np.concatenate([v.ravel() for v in each])
+
+    return Relevance.fit(
+        joined([a.scores for a in asked]),
+        joined([a.expected for a in asked]),
+        joined([np.array(a.count) for a in asked]),
+        joined([a.fits for a in asked]),
+    )
 
 
 def _reliability(
     halves: tuple[EmbeddedPairs, EmbeddedPairs], bank: QueryBank, found: Kind, threads: int
 ) -> Reliability:
-    one, other = (_judge(half, bank, found, threads) for half in halves)
-    judged = ((one, other.fit()), (other, one.fit()))
-    relevances = [relevance(half.scores, half.expected) for half, relevance in judged]
-    return Reliability.of(np.concatenate(relevances), np.concatenate([one.fits, other.fits]))
+    one, other = (_ask_all(half, bank, found, threads) for half in halves)
+    by_other, by_one = _fit(other), _fit(one)
+    judged = [a.judged(by_other) for a in one] + [a.judged(by_one) for a in other]
+    return Reliability.of(judged)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-_EDGES = np.linspace(0, 1, 11)
+_EDGES = np.arange(11) / 10
 _LEAST = (0.1, 0.2, 0.3, 0.5, 0.7)
 
 
@@ -38,13 +39,30 @@ class Cut:
         min_relevance: The least relevance.
         hits: How many hits are left.
         fits: The share of them that fits, 0 to 1; None where nothing is left.
-        queries: The share of queries with a hit left, 0 to 1.
+        present: The share of queries with a hit left, of those that something fits, 0 to 1.
+        absent: The same of those that nothing fits.
     """
 
     min_relevance: float
     hits: int
     fits: float | None
-    queries: float
+    present: float
+    absent: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Hits of queries.
+
+    Attributes:
+        relevances: float64 (q, k).
+        fits: (q, k): whether each of them fits.
+        present: Whether something in the gallery fits the queries.
+    """
+
+    relevances: npt.NDArray[np.float64]
+    fits: npt.NDArray[np.bool_]
+    present: bool
 
 
 @dataclass(frozen=True)
@@ -60,16 +78,19 @@ class Reliability:
     cuts: tuple[Cut, ...]
 
     @classmethod
-    def of(cls, relevances: npt.NDArray[np.float64], fits: npt.NDArray[np.bool_]) -> Reliability:
-        """Returns the reliability of hits.
-
-        Args:
-            relevances: (q, k): of the hits of q queries.
-            fits: (q, k): whether each of them fits.
-        """
+    def of(cls, judged: Sequence[Judged]) -> Reliability:
+        """Returns the reliability of all these hits together."""
+        relevances = np.concatenate([j.relevances.ravel() for j in judged])
+        fits = np.concatenate([j.fits.ravel() for j in judged])
         tenth = np.clip(np.digitize(relevances, _EDGES) - 1, 0, len(_EDGES) - 2)
         bins = [_bin(t, relevances[tenth == t], fits[tenth == t]) for t in np.unique(tenth)]
-        return cls(tuple(bins), tuple(_cut(least, relevances, fits) for least in _LEAST))
+        cuts = []
+        for least in _LEAST:
+            left = relevances >= least
+            share = float(fits[left].mean()) if left.any() else None
+            shown = (_shown(judged, least, present) for present in (True, False))
+            cuts.append(Cut(least, int(left.sum()), share, *shown))
+        return cls(tuple(bins), tuple(cuts))
 
     def to_json(self) -> dict[str, object]:
         """Returns the curve and the cuts for ``--json``."""
@@ -81,7 +102,7 @@ def _bin(tenth: int, relevances: npt.NDArray[np.float64], fits: npt.NDArray[np.b
     return Bin(low, high, len(fits), float(relevances.mean()), float(fits.mean()))
 
 
-def _cut(least: float, relevances: npt.NDArray[np.float64], fits: npt.NDArray[np.bool_]) -> Cut:
-    left = relevances >= least
-    share = float(fits[left].mean()) if left.any() else None
-    return Cut(least, int(left.sum()), share, float(left.any(axis=1).mean()))
+def _shown(judged: Sequence[Judged], least: float, present: bool) -> float:
+    """Returns the share of queries of one sort with a hit left; 0 if there are none."""
+    shown = [(j.relevances >= least).any(axis=1) for j in judged if j.present == present]
+    return float(np.concatenate(shown).mean()) if shown else 0.0

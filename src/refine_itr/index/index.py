@@ -60,7 +60,7 @@ class Index:
         self, model: Model, *, query_bank: QueryBank | Literal["model"] | None = None
     ) -> None:
         self.model = model
-        self.query_bank = bank_of(model, query_bank)
+        self._bank = bank_of(model, query_bank)
         self._images: Gallery[str] = Gallery.empty(self._columns)
         self._texts: Gallery[str] = Gallery.empty(self._columns)
         self._stamps: dict[str, Stamp] = {}
@@ -78,6 +78,11 @@ class Index:
     def text_count(self) -> int:
         """Number of sentences."""
         return len(self._texts)
+
+    @property
+    def query_bank(self) -> QueryBank | None:
+        """What corrects hubs, or None."""
+        return self._bank
 
     def add_images(
         self, source: str | Path | Iterable[str | Path], *, progress: bool | None = None
@@ -139,7 +144,7 @@ class Index:
         """
         new = bank_of(self.model, bank)
         plain = [g.embeddings[:, : self.model.dim] for g in (self._images, self._texts)]
-        self.query_bank = new
+        self._bank = new
         self._images.replace(self._rows(plain[0], "images"))
         self._texts.replace(self._rows(plain[1], "texts"))
 
@@ -253,7 +258,7 @@ class Index:
             self._images.embeddings,
             self._texts.embeddings,
             records,
-            self.query_bank,
+            self._bank,
         )
         write_index(Path(path), stored)
 
@@ -286,7 +291,7 @@ class Index:
     def _restore(self, stored: StoredIndex) -> None:
         records: dict[str, Any] = stored.records
         images, texts = records["images"], records["texts"]
-        self.query_bank = bank_of(self.model, stored.bank)
+        self._bank = bank_of(self.model, stored.bank)
         for rows, matrix in ((images, stored.images), (texts, stored.texts)):
             if matrix.shape != (len(rows), self._columns):
                 raise ValueError("a row of embeddings for each record")
@@ -299,13 +304,13 @@ class Index:
 
     @property
     def _columns(self) -> int:
-        return self.model.dim + (self.query_bank is not None)
+        return self.model.dim + (self._bank is not None)
 
     def _rows(self, embeddings: FloatArray, kind: Kind) -> FloatArray:
-        return gallery_rows(self.query_bank, embeddings, kind, self.model.threads)
+        return gallery_rows(self._bank, embeddings, kind, self.model.threads)
 
     def _scorer(self, asked: Kind, found: Kind) -> Scorer:
-        return Scorer.of(self.model, self.query_bank, asked, found)
+        return Scorer.of(self.model, self._bank, asked, found)
 
     def _put(self, gallery: Gallery[str], key: str, embedding: np.ndarray[Any, Any]) -> bool:
         is_new = gallery.put(key, embedding, self._next_id)

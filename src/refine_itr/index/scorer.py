@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -23,7 +24,7 @@ from refine_itr.types import FloatArray, Hit, Kind
 _NAMES: dict[Kind, str] = {"images": "photographs", "texts": "sentences"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ranking:
     """The best items for one query.
 
@@ -89,8 +90,8 @@ class Scorer:
         """
         if min_relevance is None:
             return
-        if not 0 <= min_relevance <= 1:
-            raise InvalidInputError(f"min_relevance: expected 0 to 1, got {min_relevance}")
+        if not (isinstance(min_relevance, Real) and 0 <= min_relevance <= 1):
+            raise InvalidInputError(f"min_relevance: expected 0 to 1, got {min_relevance!r}")
         if self.relevance is None:
             raise InvalidInputError(
                 f"min_relevance: expected the query bank of a calibrated model, and "
@@ -111,7 +112,7 @@ class Scorer:
             return [Ranking(*found, None) for found in zip(scores, rows, strict=True)]
         assert self.bank is not None  # relevance is of corrected scores
         expected = -self.bank.offsets(queries, self.asked, threads)
-        relevances = self.relevance(scores, expected[:, None])
+        relevances = self.relevance(scores, expected[:, None], len(items))
         return [Ranking(*found) for found in zip(scores, rows, relevances, strict=True)]
 
     def top_k(
@@ -127,10 +128,10 @@ class Scorer:
         return np.pad(queries, ((0, 0), (0, 1)), constant_values=weight)
 
     def _situation(self) -> str:
-        if self.bank is None:
-            return "no query bank"
         if self.asked == self.found:
             return f"{_NAMES[self.asked]} that find {_NAMES[self.found]}"
+        if self.bank is None:
+            return "no query bank: Index.set_query_bank('model') sets it"
         return "a bank that the model was not calibrated with"
 
 

@@ -19,8 +19,9 @@ from refine_itr import _core
 from refine_itr.errors import InvalidInputError
 from refine_itr.types import FloatArray, Kind
 
-TEMPERATURE = 17.5
-"""What suits the default model; docs/scores.md has the measurements."""
+TEMPERATURE = 10.0
+"""What suits some hundred queries as they are; ``refine-itr calibrate`` chooses that of a bank of
+centres. docs/scores.md has the measurements."""
 
 _CHUNK = 1024  # items compared with the bank at once: bounds the memory of a large addition
 
@@ -32,7 +33,8 @@ class QueryBank:
         texts: Floats (m, D): embeddings of sentences, or centres of many. They correct
             photographs; None, or m = 0, leaves these as they are.
         images: Floats (p, D): the same of photographs. They correct sentences.
-        temperature: t: the higher, the more only an item's nearest queries count.
+        temperature: t: the higher, the more only an item's nearest queries count, and the more
+            queries it takes. Fewer than some 250 sentences as they are do more harm than good.
 
     Raises:
         InvalidInputError: The arrays are no finite numbers of these shapes, there is no row at
