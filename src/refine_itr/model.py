@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from refine_itr.encoding import ImageEncoder, TextEncoder
     from refine_itr.pipeline import Outcome, Overflow, Pipeline, Stage
     from refine_itr.planning import Plan, PlannedStage
+    from refine_itr.scoring import Calibration
 
 Source = TypeVar("Source", bound=PictureSource)
 
@@ -37,6 +38,8 @@ class Model:
         plan: Which device, how many workers and threads, and which batches each stage has.
         image_encoder: Regions to embeddings.
         threads: Threads that each native call and each detector run may use.
+        calibration: Corrects hubs and tells relevances, see docs/scores.md; None: the bundle
+            has none.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Model:
         image_encoder: ImageEncoder,
         text_encoder: TextEncoder,
         threads: int,
+        calibration: Calibration | None = None,
     ) -> None:
         self.config = config
         self.fingerprint = fingerprint
@@ -55,6 +59,7 @@ class Model:
         self._detectors = detectors
         self.threads = threads
         self.image_encoder = image_encoder
+        self.calibration = calibration
         self._text_encoder = text_encoder
 
     def __enter__(self) -> Model:
@@ -292,6 +297,7 @@ def load(
         ImageEncoder(config, bundle.weights, threads, precision),
         TextEncoder(config, bundle.weights, bundle.tokenizer_json, threads, precision),
         threads,
+        bundle.calibration,
     )
 
 

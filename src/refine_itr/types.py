@@ -18,6 +18,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float32]
 Precision: TypeAlias = Literal["fp32", "bf16", "int8"]
 """Of the products with weights; all else is float32."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+Kind: TypeAlias = Literal["images", "texts"]
 PictureSource: TypeAlias = Union[Path, bytes, "Image.Image", npt.NDArray[np.uint8]]
 """A picture as a caller has it: a file, an encoded file's bytes, a PIL image, or uint8 pixels
 (H, W), (H, W, 3) or (H, W, 4). Never a ``str``: a ``str`` is always a sentence."""
@@ -90,15 +91,19 @@ class Hit:
 
     Attributes:
         rank: 1 for the best.
-        score: Inner product of the unit embeddings, in [-1, 1].
+        score: Inner product of the unit embeddings, in [-1, 1]; where hubs are corrected, plus
+            the item's offset.
         item: The photograph (its path, or the object that was searched) or the sentence.
         id: The item's number in the index or list that was searched.
+        relevance: How probable it is that it fits, in [0, 1]; None where hubs are not corrected
+            or nothing is known (see docs/scores.md).
     """
 
     rank: int
     score: float
     item: object
     id: int
+    relevance: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Models as files: a folder of configuration, weights, tokenizer, detector and card."""
 
 from refine_itr.bundle.bottom_up import bottom_up_config
+from refine_itr.bundle.calibration import read_calibration, write_calibration
 from refine_itr.bundle.config import BundleConfig, ImageConfig, TextConfig
 from refine_itr.bundle.detector import (
     HEAD,
@@ -44,6 +45,8 @@ __all__ = [
     "bottom_up_config",
     "bundle_folder",
     "read_bundle",
+    "read_calibration",
     "read_detector",
     "write_bundle",
+    "write_calibration",
 ]

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refine_itr.bundle.calibration import read_calibration
 from refine_itr.bundle.config import BundleConfig
 from refine_itr.bundle.detector import HEAD, AnyDetectorConfig, TwoStageConfig
 from refine_itr.bundle.reading import read_config
 from refine_itr.bundle.schema import expected_weights, tolerated_weights
 from refine_itr.errors import BundleError
+from refine_itr.scoring import Calibration
 from refine_itr.types import FloatArray
 
 CONFIG = "config.json"
@@ -50,6 +52,7 @@ class Bundle:
         tokenizer_json: The content of ``tokenizer.json``.
         fingerprint: SHA-256 over all that decides an embedding, in hexadecimal.
         detector_path: The detector's ONNX file; None if the regions come from files.
+        calibration: What it knows of its scores, or None.
     """
 
     folder: Path
@@ -58,6 +61,7 @@ class Bundle:
     tokenizer_json: str
     fingerprint: str
     detector_path: Path | None
+    calibration: Calibration | None
 
 
 def bundle_folder(name: str | Path = "default") -> Path:
@@ -85,13 +89,15 @@ def read_bundle(folder: Path) -> Bundle:
     parts = [WEIGHTS, TOKENIZER, *_graphs(config)]
     for name in parts:
         _check_file(folder / name)
+    fingerprint = _fingerprint([folder / name for name in (CONFIG, *parts)])
     return Bundle(
         folder=folder,
         config=config,
         weights=_read_weights(folder / WEIGHTS, config),
         tokenizer_json=_read_text(folder / TOKENIZER),
-        fingerprint=_fingerprint([folder / name for name in (CONFIG, *parts)]),
+        fingerprint=fingerprint,
         detector_path=folder / DETECTOR if config.detector else None,
+        calibration=read_calibration(folder, fingerprint, config.dim),
     )
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from refine_itr.cli.bench import bench
+from refine_itr.cli.calibrate import calibrate
 from refine_itr.cli.convert import convert
 from refine_itr.cli.demo import demo
 from refine_itr.cli.doctor import doctor
@@ -36,6 +37,7 @@ app.command()(search)
 app.command("eval")(evaluate)
 app.command()(features)
 app.command()(train)
+app.command()(calibrate)
 app.command()(doctor)
 app.command()(profile)
 app.command()(plan)
