@@ -39,9 +39,12 @@ ALLOWED = {
     "evaluation": {"index", "model"},
     "__init__": {"index", "model", "searching"},
     "training": {"bundle", "decoding", "detection", "evaluation", "model"},
+    "reproduction": {
+        *("bundle", "decoding", "detection", "encoding", "evaluation", "model", "training"),
+    },
     "cli": {
         *("bench", "bundle", "decoding", "detection", "evaluation", "exporting", "index"),
-        *("model", "planning", "profiling", "training"),
+        *("model", "planning", "profiling", "reproduction", "training"),
     },
 }
 
@@ -71,15 +74,18 @@ def test_only_training_knows_torch(file: Path) -> None:
         assert "import torch" not in file.read_text("utf-8")
 
 
-def test_only_the_train_command_imports_training() -> None:
+def test_only_the_training_commands_import_training() -> None:
     users = [f.name for f in ROOT.glob("cli/*.py") if "training" in imported_parts(f)]
-    assert users == ["train.py"]
+    assert sorted(users) == ["reproduce.py", "train.py", "training_display.py"]
+    users = [f.name for f in ROOT.glob("cli/*.py") if "reproduction" in imported_parts(f)]
+    assert users == ["reproduce.py"]
 
 
 def test_import_loads_nothing_heavy() -> None:
     heavy = {"torch", "onnxruntime", "onnx", "PIL", "typer", "rich", "tokenizers", "safetensors"}
     heavy |= {"acl", "matplotlib"}
     parts = ("assembly", "bench", "detection", "exporting", "pipeline", "planning", "profiling")
+    parts += ("reproduction",)
     heavy |= {f"refine_itr.{part}" for part in parts}
     code = "import refine_itr, sys; print(*sys.modules)"
     loaded = subprocess.run(

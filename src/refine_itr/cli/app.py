@@ -16,6 +16,7 @@ from refine_itr.cli.export_detector import export_detector
 from refine_itr.cli.index import index
 from refine_itr.cli.output import stderr
 from refine_itr.cli.plan import plan, profile
+from refine_itr.cli.reproduce import reproduce
 from refine_itr.cli.search import search
 from refine_itr.cli.simulate import simulate
 from refine_itr.cli.train import train
@@ -39,6 +40,7 @@ app.command()(plan)
 app.command()(simulate)
 app.command("export-detector")(export_detector)
 app.add_typer(bench, name="bench")
+app.add_typer(reproduce, name="reproduce")
 
 
 def main() -> None:
