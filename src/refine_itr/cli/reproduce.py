@@ -37,7 +37,7 @@ SeedsOption = Annotated[
 
 _OUT = Path("reproduction")
 _DIMS = "512,1024,2048"
-_EPOCHS, _BATCH, _SEEDS = 5, 64, 3
+_EPOCHS, _BATCH, _SEEDS = 4, 64, 3
 
 _SAVED = {
     "weights_mib": "weights",

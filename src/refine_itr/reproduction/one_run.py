@@ -46,11 +46,10 @@ def train_run(
     if (folder / ROW).is_file():
         return _read_row(folder / ROW, made_from)
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / BUNDLE).is_dir():
-        prepared = prepare_splits(recipe, data.train, data.val, cache, hooks.progress)
-        if not _train(prepared, run, folder, hooks):
-            return None
-        _write_bundle(prepared, run, folder, data)
+    prepared = prepare_splits(recipe, data.train, data.val, cache, hooks.progress)
+    if not _train(prepared, run, folder, hooks):
+        return None
+    _write_bundle(prepared, run, folder, data)
     row = {**dataclasses.asdict(run), **_measure(folder, data), "made_from": made_from}
     _write_row(folder, row)
     return row
