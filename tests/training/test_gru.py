@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from refine_itr.bundle import ImageConfig
 from refine_itr.training.gru import run_gru
-from refine_itr.training.modules import GraphLayer
+from refine_itr.training.modules import GraphLayer, ImageEncoder
 
 
 def _gradients(out: Tensor, wanted: list[Tensor], seed: int) -> tuple[Tensor, ...]:
@@ -79,3 +79,19 @@ def test_a_single_picture_takes_the_layer_as_written() -> None:
     relation = layer.theta(v) @ layer.phi(v).transpose(1, 2) / 2
     expected = v + layer.r(relation @ layer.g(v))
     torch.testing.assert_close(layer(v), expected)
+
+
+@pytest.mark.parametrize("graph", ["light-gcn", "vsrn-gcn"])
+def test_autocast_learns_in_bfloat16(graph: str) -> None:
+    torch.manual_seed(0)
+    image = ImageConfig(4, 5, graph, 1, True, True, False, "feature", "gru", 1, False)
+    encoder = ImageEncoder(image, 8)
+    regions = torch.rand(3, 4, 5)
+    expected = encoder(regions)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = encoder(regions)
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, expected, atol=0.03, rtol=0)
+    got[:, 0].sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in encoder.parameters() if p.grad is not None)
+    assert encoder.fc.weight.grad is not None

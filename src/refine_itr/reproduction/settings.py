@@ -10,6 +10,9 @@ from refine_itr.training.recipe import Recipe
 VSRN, LIGHT = "vsrn-gcn", "light-gcn"
 _PAIR_DIM = 1024
 _MAX_DIM = 8192
+# High, for few epochs; wider layers take less of it.
+_LEARNING_RATE = 2e-3
+_RATE_DIM = 512
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,8 @@ def paper_recipe(run: Run, settings: Settings) -> Recipe:
         keep_epoch="last",
         precision="float32",
         warmup_epochs=0.5,
-        learning_rate=1e-3,
-        embedding_rate=1e-3,
+        learning_rate=_LEARNING_RATE * min(1.0, (_RATE_DIM / run.dim) ** 0.5),
+        embedding_rate=3e-3,
         weight_decay=0.01,
         ema_decay=0.0,
         dropout=0.1,
