@@ -132,7 +132,7 @@ def _print(
     stdout.print(_recall_table(report, title))
     stdout.print(_cost_table(report, title))
     note = (
-        f"Every model: {settings['epochs']} epochs of {data['photographs']} photographs; "
+        f"Epochs of every model: {settings['epochs']}, of {data['photographs']} photographs; "
         "± is the standard deviation over seeds."
     )
     for text in [note, *sentences(report)]:
@@ -238,7 +238,8 @@ def _size_sentence(who: str, found: dict[str, Any]) -> str:
 
 
 def _points(value: float, spread: float | None) -> str:
-    return f"{value:+.1f} points" if spread is None else f"{value:+.1f} ± {spread:.1f} points"
+    shown = f"{round(value, 1) + 0.0:+.1f}"  # + 0.0: no minus before a zero
+    return f"{shown} points" if spread is None else f"{shown} ± {spread:.1f} points"
 
 
 def _count(seeds: int) -> str:

@@ -12,7 +12,7 @@ _PAIR_DIM = 1024
 _MAX_DIM = 8192
 # High, for few epochs; wider layers take less of it.
 _LEARNING_RATE = 2e-3
-_RATE_DIM = 512
+_RATE_DIM = 256
 
 
 @dataclass(frozen=True)
