@@ -46,10 +46,13 @@ ALLOWED = {
     "evaluation": {"features", "index", "model", "scoring"},
     "__init__": {"index", "model", "scoring", "searching"},
     "training": {"bundle", "decoding", "detection", "evaluation", "features", "model"},
+    "reproduction": {
+        *("bundle", "decoding", "detection", "encoding", "evaluation", "model", "training"),
+    },
     "cli": {
         *("bench", "bundle", "converting", "decoding", "detection", "evaluation", "exporting"),
         *("features", "index"),
-        *("model", "planning", "profiling", "scoring", "training"),
+        *("model", "planning", "profiling", "reproduction", "scoring", "training"),
     },
 }
 
@@ -89,9 +92,11 @@ def test_only_training_knows_torch(file: Path) -> None:
         assert "import torch" not in file.read_text("utf-8")
 
 
-def test_only_the_train_command_imports_training() -> None:
+def test_only_the_training_commands_import_training() -> None:
     users = [f.name for f in ROOT.glob("cli/*.py") if "training" in imported_parts(f)]
-    assert users == ["train.py"]
+    assert sorted(users) == ["reproduce.py", "train.py", "training_display.py"]
+    users = [f.name for f in ROOT.glob("cli/*.py") if "reproduction" in imported_parts(f)]
+    assert users == ["reproduce.py"]
 
 
 def test_import_loads_nothing_heavy() -> None:
@@ -107,6 +112,7 @@ def test_import_loads_nothing_heavy() -> None:
         "pipeline",
         "planning",
         "profiling",
+        "reproduction",
     )
     heavy |= {f"refine_itr.{part}" for part in parts}
     code = "import refine_itr, sys; print(*sys.modules)"

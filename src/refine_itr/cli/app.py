@@ -19,6 +19,7 @@ from refine_itr.cli.features import features
 from refine_itr.cli.index import index
 from refine_itr.cli.output import stderr
 from refine_itr.cli.plan import plan, profile
+from refine_itr.cli.reproduce import reproduce
 from refine_itr.cli.search import search
 from refine_itr.cli.simulate import simulate
 from refine_itr.cli.train import train
@@ -45,6 +46,7 @@ app.command()(simulate)
 app.command("export-detector")(export_detector)
 app.add_typer(bench, name="bench")
 app.add_typer(convert, name="convert")
+app.add_typer(reproduce, name="reproduce")
 
 
 def main() -> None:

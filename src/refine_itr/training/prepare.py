@@ -66,7 +66,7 @@ def prepare(
     progress: Progress,
     detector: AnyDetectorConfig | None = None,
 ) -> Prepared:
-    """Reads the data and builds the model; seeds PyTorch, so that weights depend on the seed.
+    """Reads the data and builds the model, as ``prepare_splits`` does.
 
     Args:
         recipe: How to train.
@@ -80,11 +80,36 @@ def prepare(
     """
     train = read_split(sources.train, sources.images)
     val = read_split(sources.val, sources.images)
+    return prepare_splits(recipe, train, val, sources.cache, progress, detector)
+
+
+def prepare_splits(
+    recipe: Recipe,
+    train: Split,
+    val: Split,
+    cache: Path,
+    progress: Progress,
+    detector: AnyDetectorConfig | None = None,
+) -> Prepared:
+    """Builds the model; seeds PyTorch, so that weights depend on the seed.
+
+    Args:
+        recipe: The choices.
+        train: What is trained on.
+        val: What is measured on.
+        cache: Folder for what is computed once.
+        progress: Told of what is being done.
+        detector: What made ready-made features; None for a grid.
+
+    Raises:
+        DatasetError: The data do not fit together.
+        InvalidInputError: The recipe does not fit the data.
+    """
     if (train.features is None) != (val.features is None):
         raise DatasetError("expected photographs for training and validation, or features for both")
     teacher = None
     if recipe.teacher:
-        teacher = CachedTeacher(SentenceModel(teacher_folder()), sources.cache, progress)
+        teacher = CachedTeacher(SentenceModel(teacher_folder()), cache, progress)
     more = teacher.frequent_words() if teacher else []
     words = choose_words(train.sentences, recipe.min_word_count, more, recipe.extra_words)
     tokenizer = make_tokenizer(words)
@@ -93,7 +118,7 @@ def prepare(
     learner = _make_learner(recipe, train, len(words) + len(SPECIAL_TOKENS), detector)
     if teacher:
         _set_word_vectors(learner, teacher, words)
-    train_views, val_views = _view_sources(recipe, train, val, learner, sources.cache, progress)
+    train_views, val_views = _view_sources(recipe, train, val, learner, cache, progress)
     return Prepared(
         recipe=recipe,
         tokenizer=tokenizer,

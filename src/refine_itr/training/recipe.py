@@ -25,6 +25,7 @@ _CHOICES = {
     "pooling": ("gru", "mean", "max-of-top"),
     "text_pooling": ("last", "mean"),
     "loss": ("info-nce", "hinge"),
+    "keep_epoch": ("best", "last"),
     "precision": ("bfloat16", "float32"),
 }
 _SHARES = (
@@ -84,6 +85,8 @@ class Recipe:
             sentence model's space, and its embeddings of the sentences.
         distill_text: Weight of the loss that draws sentence embeddings to the sentence model's.
         distill_image: The same for image embeddings and the mean of their sentences.
+        keep_epoch: "best" measures every epoch on the validation split and exports the best one;
+            "last" chooses nothing by that split.
         precision: "bfloat16" multiplies in bfloat16 where PyTorch's autocast allows it.
         seed: Of all that is random.
     """
@@ -132,6 +135,7 @@ class Recipe:
     teacher_contrast: float = 0.5
     distill_text: float = 1.0
     distill_image: float = 0.5
+    keep_epoch: str = "best"
     precision: str = "bfloat16"
     seed: int = 0
 
