@@ -107,6 +107,11 @@ void require_tokens(const Array<const std::int32_t>& tokens, std::int64_t vocabu
   }
 }
 
+void require_count(const char* name, std::int64_t count) {
+  if (count >= 0) return;
+  throw py::value_error(std::string(name) + ": expected 0 or more; got " + std::to_string(count));
+}
+
 void require_threads(int threads) {
   if (threads >= 0 && threads <= kMostThreads) return;
   throw py::value_error("threads: expected 0 (all) .. " + std::to_string(kMostThreads) + "; got " +

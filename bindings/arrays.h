@@ -113,6 +113,9 @@ void require_offsets(const Array<const std::int64_t>& offsets, std::int64_t tota
 // ValueError unless 0 <= token < vocabulary for all.
 void require_tokens(const Array<const std::int32_t>& tokens, std::int64_t vocabulary);
 
+// ValueError unless count >= 0.
+void require_count(const char* name, std::int64_t count);
+
 // ValueError unless 0 (all) <= threads <= 256.
 void require_threads(int threads);
 

@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core, m) {
   register_graph(m);           // light_gcn[_folded], vsrn_gcn[_folded]
   register_gru(m);             // gru
   register_top_k(m);           // top_k, NarrowGallery
+  register_nms(m);             // nms
   register_select_regions(m);  // select_regions
   register_limits(m);          // peak_gops, read_gbps
   register_encoders(m);        // LightGcnLayer, VsrnGcnLayer, ImageEncoder, TextEncoder

@@ -12,6 +12,7 @@ void register_l2norm(pybind11::module_& m);
 void register_graph(pybind11::module_& m);
 void register_gru(pybind11::module_& m);
 void register_top_k(pybind11::module_& m);
+void register_nms(pybind11::module_& m);
 void register_select_regions(pybind11::module_& m);
 void register_limits(pybind11::module_& m);
 void register_encoders(pybind11::module_& m);

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import pytest
 from PIL import Image, ImageDraw
-from tiny import write_tiny_bundle
+from tiny import tiny_calibration, write_tiny_bundle
 
 import refine_itr
+from refine_itr.bundle import read_bundle, write_calibration
 from refine_itr.cli.app import main
 
 FLICKR8K = Path(
@@ -30,6 +31,19 @@ def bundle(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> refine_itr.Model:
     return refine_itr.load(write_tiny_bundle(tmp_path_factory.mktemp("model") / "bundle"))
+
+
+@pytest.fixture(scope="session")
+def calibrated_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model with a query bank and relevances; not to be written to."""
+    folder = write_tiny_bundle(tmp_path_factory.mktemp("calibrated") / "bundle")
+    write_calibration(folder, read_bundle(folder).fingerprint, tiny_calibration())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def calibrated(calibrated_bundle: Path) -> refine_itr.Model:
+    return refine_itr.load(calibrated_bundle)
 
 
 @pytest.fixture

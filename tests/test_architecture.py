@@ -19,32 +19,40 @@ ALLOWED = {
     "errors": set(),
     "types": set(),
     "_version": set(),
-    "bundle": set(),
+    "scoring": set(),
+    "writing": set(),
+    "bundle": {"scoring", "writing"},
     "decoding": set(),
-    "detection": set(),
+    "detection": {"bundle"},
     "exporting": {"bundle"},
     "pipeline": set(),
     "planning": set(),
     "assembly": {"pipeline", "planning"},
     "encoding": {"bundle"},
-    "model": {"assembly", "bundle", "decoding", "detection", "encoding", "pipeline", "planning"},
+    "model": {
+        *("assembly", "bundle", "decoding", "detection", "encoding", "pipeline", "planning"),
+        "scoring",
+    },
     "query": {"model"},
-    "index": {"assembly", "decoding", "model", "pipeline", "query"},
+    "index": {"assembly", "decoding", "model", "pipeline", "query", "scoring", "writing"},
     "profiling": {"assembly", "decoding", "detection", "index", "model", "planning"},
     "bench": {
         *("assembly", "bundle", "encoding", "index", "model", "pipeline", "planning"),
         "profiling",
     },
-    "searching": {"index", "model", "query"},
+    "searching": {"index", "model", "query", "scoring"},
     "features": set(),
     "converting": {"bundle"},
-    "evaluation": {"features", "index", "model"},
-    "__init__": {"index", "model", "searching"},
+    "evaluation": {"features", "index", "model", "scoring"},
+    "__init__": {"index", "model", "scoring", "searching"},
     "training": {"bundle", "decoding", "detection", "evaluation", "features", "model"},
+    "reproduction": {
+        *("bundle", "decoding", "detection", "encoding", "evaluation", "model", "training"),
+    },
     "cli": {
         *("bench", "bundle", "converting", "decoding", "detection", "evaluation", "exporting"),
         *("features", "index"),
-        *("model", "planning", "profiling", "training"),
+        *("model", "planning", "profiling", "reproduction", "scoring", "training"),
     },
 }
 
@@ -77,16 +85,18 @@ def test_imports_follow_the_picture(file: Path) -> None:
 
 @pytest.mark.parametrize("file", sorted(ROOT.rglob("*.py")), ids=lambda f: str(f.relative_to(ROOT)))
 def test_only_training_knows_torch(file: Path) -> None:
-    # The train command looks whether it is there, checkpoints are read by it, and one benchmark's
-    # peer is PyTorch itself.
+    # The train command looks whether it is there, files of its weights are read by it, and one
+    # benchmark's peer is PyTorch itself.
     place = file.relative_to(ROOT)
     if place.parts[0] != "training" and str(place) not in USE_TORCH:
         assert "import torch" not in file.read_text("utf-8")
 
 
-def test_only_the_train_command_imports_training() -> None:
+def test_only_the_training_commands_import_training() -> None:
     users = [f.name for f in ROOT.glob("cli/*.py") if "training" in imported_parts(f)]
-    assert users == ["train.py"]
+    assert sorted(users) == ["reproduce.py", "train.py", "training_display.py"]
+    users = [f.name for f in ROOT.glob("cli/*.py") if "reproduction" in imported_parts(f)]
+    assert users == ["reproduce.py"]
 
 
 def test_import_loads_nothing_heavy() -> None:
@@ -102,6 +112,7 @@ def test_import_loads_nothing_heavy() -> None:
         "pipeline",
         "planning",
         "profiling",
+        "reproduction",
     )
     heavy |= {f"refine_itr.{part}" for part in parts}
     code = "import refine_itr, sys; print(*sys.modules)"

@@ -59,7 +59,8 @@ def test_search_a_narrow_copy(run, bundle: Path, photos: Path, tmp_path: Path) -
         assert json.loads(run(*command, precision).out) == plain
     refused = run(*command, "fp16")
     assert refused.code == 2
-    assert "precision: expected one of fp32, bf16, int8; got 'fp16'" in refused.err
+    assert "--gallery-precision" in refused.err
+    assert "'fp16' is not one of" in refused.err
 
 
 def test_ctrl_c_keeps_what_was_embedded(  # type: ignore[no-untyped-def]

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from refine_itr.decoding import decode, find_pictures, open_picture
 from refine_itr.errors import InvalidInputError, PictureError
+from refine_itr.types import AspectSize
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -193,3 +195,22 @@ def test_walk(photos: Path) -> None:
 def test_walk_of_no_folder(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="expected a folder"):
         find_pictures(tmp_path / "none")
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**32 - 1))
+@settings(deadline=None)
+def test_keeping_the_aspect_samples_as_pytorch(width: int, height: int, seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    size = AspectSize(20, 30)
+    picture = decode(pixels, size)
+    new_width, new_height = size.of(width, height)
+    assert (picture.width, picture.height) == (width, height)
+    expected = torch.nn.functional.interpolate(
+        torch.from_numpy(pixels).permute(2, 0, 1)[None].double(),
+        size=(new_height, new_width),
+        mode="bilinear",
+    )
+    # Rounded to whole numbers, in float32.
+    np.testing.assert_allclose(
+        picture.pixels, expected[0].permute(1, 2, 0).numpy(), rtol=0, atol=0.501
+    )

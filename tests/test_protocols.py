@@ -22,6 +22,7 @@ from refine_itr.evaluation import (
     measure_recalls,
 )
 from refine_itr.features import read_precomputed
+from refine_itr.scoring import QueryBank
 
 WORDS = ["a", "red", "green", "blue", "circle", "square"]
 
@@ -77,6 +78,10 @@ def test_folds_are_measured_apart() -> None:
     whole = measure_protocol(images, texts, owner, Protocol(images=60, folds=1))
     assert whole == measure_recalls(images, texts, owner)
     assert whole.rsum < got.rsum  # fewer to choose from
+    bank = QueryBank(texts[:20], images[:20], temperature=10)
+    corrected = measure_protocol(images, texts, owner, Protocol(60, 1), bank=bank)
+    assert corrected == measure_recalls(images, texts, owner, bank=bank)
+    assert corrected != whole
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

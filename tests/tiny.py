@@ -17,6 +17,7 @@ from refine_itr.bundle import (
     write_bundle,
 )
 from refine_itr.bundle.schema import expected_weights
+from refine_itr.scoring import Calibration, QueryBank, Relevance
 
 WORDS = ["<pad>", "<start>", "<end>", "<unk>", "a", "red", "green", "blue", "circle", "square"]
 
@@ -107,3 +108,13 @@ def write_tiny_bundle(folder: Path, seed: int = 0, **image: object) -> Path:
     weights = random_weights(config, seed)
     write_bundle(folder, config, weights, tiny_tokenizer(), tiny_detector(), "# A test's model\n")
     return folder
+
+
+def tiny_calibration(seed: int = 0) -> Calibration:
+    """A bank of random queries of the tiny model's length, and relevances that tell them apart."""
+    rng = np.random.default_rng(seed)
+    texts, images = (rng.normal(0, 0.3, (count, 12)).astype(np.float32) for count in (9, 7))
+    bank = QueryBank(texts, images, temperature=8)
+    return Calibration(
+        bank, {"images": Relevance(9, -3, -0.9, 1), "texts": Relevance(7, -5, -0.8, 1)}
+    )

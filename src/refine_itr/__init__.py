@@ -10,6 +10,7 @@ from refine_itr._version import __version__
 from refine_itr.errors import RefineItrError
 from refine_itr.index import AddReport, Index
 from refine_itr.model import Model, load
+from refine_itr.scoring import QueryBank
 from refine_itr.searching import search
 from refine_itr.types import Failure, Hit
 
@@ -19,6 +20,7 @@ __all__ = [
     "Hit",
     "Index",
     "Model",
+    "QueryBank",
     "RefineItrError",
     "__version__",
     "load",

@@ -362,29 +362,62 @@ class NarrowGallery:
             threads: 0 for all.
         """
 
+def nms(
+    boxes: _FloatArray,
+    objectness: _FloatArray,
+    groups: _Int64Array,
+    k: int,
+    *,
+    iou_threshold: float = 0.7,
+    inclusive: bool = False,
+) -> _Int64Array:
+    """The candidates of a detector that become proposals: `batched_nms(...)[:k]` of torchvision.
+
+    Greedy non-maximum suppression, for each group by itself; then the k best of all that are
+    left. Equal scores come by lower index; NaN takes no part.
+
+    Args:
+        boxes: (m, 4): x1, y1, x2, y2.
+        objectness: (m,).
+        groups: int64 (m,): levels of a feature pyramid; all 0 for one.
+        k: at most how many.
+        iou_threshold: a box goes if it overlaps a better one of its group by more.
+        inclusive: x2 and y2 name the last pixel inside (Caffe), not the border.
+
+    Returns:
+        int64 (at most k,): indices of candidates, best first.
+    """
+
 def select_regions(
     boxes: _FloatArray,
     class_scores: _FloatArray,
     k: int,
     *,
+    least: int | None = None,
     iou_threshold: float = 0.3,
     score_threshold: float = 0.0,
+    keep_threshold: float = 0.0,
+    inclusive: bool = False,
 ) -> _Int64Array:
     """The proposals of a detector that become the regions of an image.
 
-    Non-maximum suppression on the proposal boxes, for each class by itself; then the k proposals
-    with the best surviving class score, in that order. If fewer survive, the rest follow by their
-    best score in any class; equal ones by lower index. (As bottom-up attention, with a fixed K.)
+    Non-maximum suppression on the proposal boxes, for each class by itself; then the proposals
+    with the best surviving class score, in that order. Where fewer survive than are wanted, the
+    rest follow by their best score in any class; equal ones by lower index. (As bottom-up
+    attention.)
 
     Args:
         boxes: (p, 4): x1, y1, x2, y2.
         class_scores: (p, c); no background class.
-        k: how many.
+        k: how many, at most.
+        least: how many at least; None for k, so that the number is fixed.
         iou_threshold: a box goes if it overlaps a better one by more.
         score_threshold: lower scores, and NaN, take no part in the suppression.
+        keep_threshold: beyond `least`, a region needs a surviving score of this.
+        inclusive: x2 and y2 name the last pixel inside (Caffe), not the border.
 
     Returns:
-        int64 (min(k, p),): indices of proposals.
+        int64 (min(p, least .. k),): indices of proposals.
     """
 
 class GraphLayer:

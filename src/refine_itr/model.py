@@ -17,10 +17,11 @@ from refine_itr.types import PRECISIONS, FloatArray, Picture, PictureSource, Pre
 
 if TYPE_CHECKING:
     from refine_itr.bundle import Bundle, BundleConfig
-    from refine_itr.detection import GridDetector
+    from refine_itr.detection import Detector
     from refine_itr.encoding import ImageEncoder, TextEncoder
     from refine_itr.pipeline import Outcome, Overflow, Pipeline, Stage
     from refine_itr.planning import Plan, PlannedStage
+    from refine_itr.scoring import Calibration
 
 Source = TypeVar("Source", bound=PictureSource)
 
@@ -37,6 +38,8 @@ class Model:
         plan: Which device, how many workers and threads, and which batches each stage has.
         image_encoder: Regions to embeddings.
         threads: Threads that each native call and each detector run may use.
+        calibration: Corrects hubs and tells relevances, see docs/scores.md; None: the bundle
+            has none.
     """
 
     def __init__(
@@ -44,10 +47,11 @@ class Model:
         config: BundleConfig,
         fingerprint: str,
         plan: Plan,
-        detectors: Sequence[GridDetector],
+        detectors: Sequence[Detector],
         image_encoder: ImageEncoder,
         text_encoder: TextEncoder,
         threads: int,
+        calibration: Calibration | None = None,
     ) -> None:
         self.config = config
         self.fingerprint = fingerprint
@@ -55,6 +59,7 @@ class Model:
         self._detectors = detectors
         self.threads = threads
         self.image_encoder = image_encoder
+        self.calibration = calibration
         self._text_encoder = text_encoder
 
     def __enter__(self) -> Model:
@@ -79,7 +84,7 @@ class Model:
         return bool(self._detectors)
 
     @property
-    def detectors(self) -> Sequence[GridDetector]:
+    def detectors(self) -> Sequence[Detector]:
         """What finds a picture's regions, one for each worker of the plan's "detect".
 
         Raises:
@@ -188,7 +193,7 @@ class Model:
         with self.pipeline() as pipeline:
             yield from pipeline.run(chain(first, rest))
 
-    def _embed_decoded(self, detector: GridDetector, picture: Picture) -> FloatArray:
+    def _embed_decoded(self, detector: Detector, picture: Picture) -> FloatArray:
         embedding: FloatArray = self.image_encoder.encode(detector.detect([picture]).features)[0]
         return embedding
 
@@ -292,12 +297,13 @@ def load(
         ImageEncoder(config, bundle.weights, threads, precision),
         TextEncoder(config, bundle.weights, bundle.tokenizer_json, threads, precision),
         threads,
+        bundle.calibration,
     )
 
 
 def _detectors(
     bundle: Bundle, detect: PlannedStage, threads: int, allow_fallback: bool
-) -> Sequence[GridDetector]:
+) -> Sequence[Detector]:
     """None for a bundle whose regions come from files."""
     from refine_itr.detection import open_detectors, parse_devices
 
@@ -306,8 +312,7 @@ def _detectors(
         return []
     return open_detectors(
         bundle.detector_path,
-        input_size=config.detector.input_size,
-        grid=config.detector.grid,
+        config.detector,
         features=config.image.features,
         devices=parse_devices(detect.device),
         count=detect.workers,

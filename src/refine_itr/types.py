@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,32 @@ FloatArray: TypeAlias = npt.NDArray[np.float32]
 Precision: TypeAlias = Literal["fp32", "bf16", "int8"]
 """Of the products with weights; all else is float32."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+Kind: TypeAlias = Literal["images", "texts"]
 PictureSource: TypeAlias = Union[Path, bytes, "Image.Image", npt.NDArray[np.uint8]]
 """A picture as a caller has it: a file, an encoded file's bytes, a PIL image, or uint8 pixels
 (H, W), (H, W, 3) or (H, W, 4). Never a ``str``: a ``str`` is always a sentence."""
+
+
+@dataclass(frozen=True)
+class AspectSize:
+    """A size that keeps a picture's aspect, as torchvision's detectors want it.
+
+    Attributes:
+        short: Pixels of the shorter side ...
+        long: ... unless the longer one would have more than this.
+    """
+
+    short: int
+    long: int
+
+    def of(self, width: int, height: int) -> tuple[int, int]:
+        """Returns the (width, height) to which a picture is resized; both rounded down."""
+        scale = min(self.short / min(width, height), self.long / max(width, height))
+        return max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
+
+
+PictureSize: TypeAlias = tuple[int, int] | AspectSize
+"""(width, height) whatever the picture's aspect, or a size that keeps it."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +78,8 @@ class RegionDetector(Protocol):
     """Finds K regions in each picture of a batch."""
 
     @property
-    def picture_size(self) -> tuple[int, int]:
-        """(width, height) to which pictures are resized before they come."""
+    def picture_size(self) -> PictureSize:
+        """The size to which pictures are resized before they come."""
 
     def detect(self, pictures: Sequence[Picture]) -> Regions:
         """Returns the regions of the pictures, in the pictures' order."""
@@ -67,15 +91,19 @@ class Hit:
 
     Attributes:
         rank: 1 for the best.
-        score: Inner product of the unit embeddings, in [-1, 1].
+        score: Inner product of the unit embeddings, in [-1, 1]; where hubs are corrected, plus
+            the item's offset.
         item: The photograph (its path, or the object that was searched) or the sentence.
         id: The item's number in the index or list that was searched.
+        relevance: How probable it is that it fits, in [0, 1]; None where hubs are not corrected
+            or nothing is known (see docs/scores.md).
     """
 
     rank: int
     score: float
     item: object
     id: int
+    relevance: float | None = None
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,13 @@ from acl_stand_in import AclStandIn
 from compiling import Install, compile_bundle
 
 import refine_itr
+from refine_itr.bundle import DetectorConfig
 from refine_itr.detection import OM, Device, open_detectors, probe
 from refine_itr.detection.ascend import AscendBackend, runtime
 from refine_itr.detection.backend import GraphShape
 from refine_itr.errors import DetectorError, DeviceError
 
+GRID = DetectorConfig("grid", input_size=24, grid=2)
 SHAPE = GraphShape(input_size=24, regions=4, features=6)
 
 
@@ -47,7 +49,7 @@ def test_embeddings_equal_the_cpus(
 def test_a_call_of_many_images_runs_in_parts(install: Install, compiled: Path, count: int) -> None:
     acl = install()
     images = np.random.default_rng(0).integers(0, 256, (count, 24, 24, 3), np.uint8)
-    (on_cpu,) = open_detectors(compiled / "detector.onnx", input_size=24, grid=2, features=6)
+    (on_cpu,) = open_detectors(compiled / "detector.onnx", GRID, features=6)
     backend = AscendBackend(compiled / OM, SHAPE, 0)
     assert backend.sizes == (1, 2, 4)
     np.testing.assert_allclose(backend.run(images), on_cpu.backend.run(images), atol=1e-5)
@@ -184,7 +186,7 @@ def test_somebody_else_has_initialised_acl(install: Install, compiled: Path) -> 
     acl = install()
     assert acl.init() == 0
     (detector,) = open_detectors(
-        compiled / "detector.onnx", input_size=24, grid=2, features=6,
+        compiled / "detector.onnx", GRID, features=6,
         devices=[Device("ascend", "0")],
     )  # fmt: skip
     assert probe(detector) > 0

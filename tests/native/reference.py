@@ -74,9 +74,10 @@ def unit(x: F64) -> F64:
     return l2norm(x[:, None, :], "feature")[:, 0, :]
 
 
-def iou(boxes: F32) -> NDArray[np.float64]:
+def iou(boxes: F32, inclusive: bool = False) -> NDArray[np.float64]:
     """Intersection over union of each pair of (p, 4) boxes."""
     b = boxes.astype(np.float64)
+    b[:, 2:] += inclusive
     low = np.maximum(b[:, None, :2], b[None, :, :2])
     high = np.minimum(b[:, None, 2:], b[None, :, 2:])
     shared = np.prod(np.clip(high - low, 0, None), axis=2)

@@ -130,6 +130,10 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], Arguments]]] = {
         lambda **arguments: _core.NarrowGallery(f32(N, D), "int8").top_k(**arguments),
         search_arguments,
     ),
+    "nms": (
+        _core.nms,
+        lambda: {"boxes": f32(8, 4), "objectness": f32(8), "groups": np.zeros(8, np.int64), "k": 3},
+    ),
     "select_regions": (
         _core.select_regions,
         lambda: {"boxes": f32(8, 4), "class_scores": f32(8, 2), "k": 3},
@@ -262,6 +266,7 @@ FREE = {
     ("narrow_append", "rows"): (0,),
     ("narrow_top_k", "queries"): (0, 1),
     ("narrow_top_k", "gallery"): (0,),
+    ("nms", "boxes"): (0,),
     ("select_regions", "boxes"): (0,),
     ("select_regions", "class_scores"): (1,),
     ("text_encoder", "gate_table"): (0,),

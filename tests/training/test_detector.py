@@ -9,6 +9,7 @@ import onnx
 import pytest
 import torch
 
+from refine_itr.bundle import DetectorConfig
 from refine_itr.detection import open_detectors
 from refine_itr.errors import InvalidInputError
 from refine_itr.training.backbone import (
@@ -41,7 +42,7 @@ def test_detector_equals_the_backbone(
     path = tmp_path / "detector.onnx"
     path.write_bytes(detector_onnx(network, input_size=size))
     grid = size // 32 - 1
-    (detector,) = open_detectors(path, input_size=size, grid=grid, features=1280, threads=2)
+    (detector,) = open_detectors(path, DetectorConfig("grid", size, grid), features=1280, threads=2)
     pixels = np.random.default_rng(size).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
     regions = detector.detect([Picture(p, 2 * size, size) for p in pixels])
     with torch.no_grad():
@@ -59,7 +60,7 @@ def test_rounding_to_float16_changes_little(tmp_path: Path) -> None:
     network = EfficientNetLite0().eval()
     path = tmp_path / "detector.onnx"
     path.write_bytes(detector_onnx(network, input_size=64))
-    (detector,) = open_detectors(path, input_size=64, grid=1, features=1280)
+    (detector,) = open_detectors(path, DetectorConfig("grid", 64, 1), features=1280)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     got = detector.detect([Picture(p, 64, 64) for p in pixels]).features
     with torch.no_grad():

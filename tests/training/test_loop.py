@@ -104,6 +104,13 @@ def test_training_lowers_the_loss_and_keeps_the_best_epoch(
     assert best["rsum"] > lines[0]["rsum"]
 
 
+def test_the_last_epoch_is_kept_unmeasured(prepared_features: Prepare, tmp_path: Path) -> None:
+    assert train(prepared_features(keep_epoch="last", ema_decay=0.0), tmp_path)
+    lines = metrics(tmp_path)
+    assert [line.keys() for line in lines] == [{"epoch", "loss"}] * 2
+    assert_same(weights(tmp_path, BEST), weights(tmp_path))
+
+
 def test_another_recipe_cannot_resume(prepared_features: Prepare, tmp_path: Path) -> None:
     train(prepared_features(), tmp_path, stop_after=1)
     with pytest.raises(RefineItrError, match="expected the recipe and data of the run"):

@@ -5,15 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from object_graphs import FEATURES, TWO_STAGE, write_two_stage
 from typer.testing import CliRunner
 
 import refine_itr
+from refine_itr.bundle import DETECTOR_CONFIG, read_detector
 from refine_itr.cli.app import app
+from refine_itr.decoding import decode
+from refine_itr.detection import open_detectors
 from refine_itr.errors import DatasetError, DetectorError, InvalidInputError, MissingExtraError
 from refine_itr.training import prepare as prepare_module
 from refine_itr.training.backbone import EfficientNetLite0
@@ -202,3 +207,28 @@ def test_command_without_torch_names_the_extra(
     result = CliRunner().invoke(app, _arguments(sources, tmp_path / "run", tmp_path / "r.json"))
     assert isinstance(result.exception, MissingExtraError)
     assert "pip install 'refine-itr[train]'" in str(result.exception)
+
+
+def test_features_of_an_object_detector(
+    tmp_path: Path, tiny_recipe: Callable[..., Recipe], photos: Path
+) -> None:
+    """Photographs -> regions of a two-stage detector -> training -> a bundle that has it."""
+    path = write_two_stage(tmp_path / "detector")
+    # Five regions: no square, as a grid would need.
+    rule = replace(TWO_STAGE.selection, least=5, most=5)
+    config = replace(TWO_STAGE, selection=rule)
+    (path.parent / DETECTOR_CONFIG).write_text(json.dumps(asdict(config)))
+    (detector,) = open_detectors(path, read_detector(path.parent), features=FEATURES)
+    pictures = [decode(p, detector.picture_size) for p in sorted(photos.rglob("*.jpg"))]
+    np.save(tmp_path / "train_ims.npy", detector.detect(pictures).features)
+    (tmp_path / "train_caps.txt").write_text("\n".join(f"a number {i}" for i in range(12)))
+    data = tmp_path / "train_ims.npy"
+    sources = Sources(data, data, None, tmp_path / "cache")
+    with pytest.raises(InvalidInputError, match="expected a square number of regions, got 5"):
+        run_training(tiny_recipe(), sources, tmp_path / "run", PROVENANCE, HOOKS)
+    run_training(tiny_recipe(), sources, tmp_path / "run", PROVENANCE, HOOKS, detector=path)
+    with refine_itr.load(tmp_path / "run" / BUNDLE, device="cpu") as model:
+        assert model.config.detector == config
+        embeddings = model.embed_images(sorted(photos.rglob("*.jpg")))
+        again = model.image_encoder.encode(np.load(data))
+    np.testing.assert_allclose(embeddings, again, atol=1e-5)

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "ops/boxes.h"
+
 namespace refine_itr {
 namespace {
 
@@ -12,12 +14,12 @@ constexpr std::int64_t kWordBits = 64;
 // One bit for each pair of boxes.
 class Overlaps {
  public:
-  Overlaps(ConstMatrix boxes, float threshold)
+  Overlaps(ConstMatrix boxes, float threshold, float edge)
       : words_(ceil_div(boxes.rows, kWordBits)),
         bits_(static_cast<std::size_t>(boxes.rows * words_)) {
     for (std::int64_t i = 0; i < boxes.rows; ++i) {
       for (std::int64_t j = 0; j < boxes.rows; ++j) {
-        if (iou(boxes.row(i), boxes.row(j)) > threshold) set(i, j);
+        if (box_iou(boxes.row(i), boxes.row(j), edge) > threshold) set(i, j);
       }
     }
   }
@@ -26,18 +28,6 @@ class Overlaps {
   const std::uint64_t* row(std::int64_t i) const { return bits_.data() + i * words_; }
 
  private:
-  static float area(const float* b) {
-    return std::max(0.0F, b[2] - b[0]) * std::max(0.0F, b[3] - b[1]);
-  }
-
-  // NaN, hence above no threshold, for two boxes without area.
-  static float iou(const float* a, const float* b) {
-    const float common[4] = {std::max(a[0], b[0]), std::max(a[1], b[1]), std::min(a[2], b[2]),
-                             std::min(a[3], b[3])};
-    const float shared = area(common);
-    return shared / (area(a) + area(b) - shared);
-  }
-
   void set(std::int64_t i, std::int64_t j) {
     bits_[static_cast<std::size_t>(i * words_ + j / kWordBits)] |= std::uint64_t{1}
                                                                    << (j % kWordBits);
@@ -81,15 +71,14 @@ float best_score(const float* scores, std::int64_t n) {
 }  // namespace
 
 std::vector<std::int64_t> select_regions(ConstMatrix boxes, ConstMatrix class_scores,
-                                         std::int64_t k, float iou_threshold,
-                                         float score_threshold) {
+                                         const SelectionRule& rule) {
   const auto p = static_cast<std::size_t>(boxes.rows);
-  const Overlaps overlaps(boxes, iou_threshold);
+  const Overlaps overlaps(boxes, rule.iou_threshold, rule.edge);
   std::vector<float> surviving(p, kNone);
   std::vector<std::int64_t> order;
   std::vector<std::uint64_t> gone(static_cast<std::size_t>(overlaps.words()));
   for (std::int64_t c = 0; c < class_scores.cols; ++c) {
-    suppress_class(class_scores, c, score_threshold, overlaps, order, gone, surviving);
+    suppress_class(class_scores, c, rule.score_threshold, overlaps, order, gone, surviving);
   }
   std::vector<float> any(p);
   std::vector<std::int64_t> selected(p);
@@ -103,7 +92,10 @@ std::vector<std::int64_t> select_regions(ConstMatrix boxes, ConstMatrix class_sc
     if (surviving[i] != surviving[j]) return surviving[i] > surviving[j];
     return any[i] != any[j] ? any[i] > any[j] : a < b;
   });
-  selected.resize(std::min(p, static_cast<std::size_t>(k)));
+  const auto good = std::count_if(surviving.begin(), surviving.end(),
+                                  [&](float score) { return score >= rule.keep_threshold; });
+  const auto wanted = std::clamp<std::int64_t>(good, rule.least, rule.most);
+  selected.resize(std::min(p, static_cast<std::size_t>(wanted)));
   return selected;
 }
 

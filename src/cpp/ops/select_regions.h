@@ -8,15 +8,22 @@
 
 namespace refine_itr {
 
-// Non-maximum suppression on the proposal boxes, for each class by itself; then the k proposals
-// with the best surviving class score, in that order. If fewer survive, the rest follow by their
-// best score in any class; equal ones by lower index. (As bottom-up attention, with a fixed K.)
+struct SelectionRule {
+  std::int64_t least;     // regions of an image, 0 <= least <= most
+  std::int64_t most;
+  float iou_threshold;    // a box goes if it overlaps a better one of the class by more
+  float score_threshold;  // lower scores, and NaN, take no part in the suppression
+  float keep_threshold;   // beyond `least`, a region needs a surviving score of this
+  float edge;             // see boxes.h
+};
+
+// Non-maximum suppression on the proposal boxes, for each class by itself; then the proposals
+// with the best surviving class score, in that order, between `least` and `most` of them. Where
+// fewer survive than are wanted, the rest follow by their best score in any class; equal ones by
+// lower index. (As bottom-up attention; least = most for a fixed K.)
 //   boxes (p, 4): x1, y1, x2, y2; class_scores (p, c)
-//   Of a class, scores below score_threshold, and NaN, do not take part.
-//   A box goes if its intersection over union with a better one is above iou_threshold.
-// Returns min(k, p) indices.
+// Returns min(p, as many as the rule wants) indices.
 std::vector<std::int64_t> select_regions(ConstMatrix boxes, ConstMatrix class_scores,
-                                         std::int64_t k, float iou_threshold,
-                                         float score_threshold);
+                                         const SelectionRule& rule);
 
 }  // namespace refine_itr

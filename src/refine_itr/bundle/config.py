@@ -4,38 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from types import NoneType
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated
 
+from refine_itr.bundle.detector import AnyDetectorConfig
+from refine_itr.bundle.reading import Between, OneOf, read_config
 from refine_itr.errors import BundleError
 
 FORMAT = "refine-itr-bundle"
 VERSION = 1
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class _Between:
-    low: int
-    high: int
-
-    def check(self, value: object, where: str) -> None:
-        if not self.low <= value <= self.high:  # type: ignore[operator]  # the type came first
-            raise BundleError(
-                f"config.json: {where}: expected {self.low} to {self.high}, got {value}"
-            )
-
-
-class _OneOf:
-    def __init__(self, *choices: str) -> None:
-        self.choices = choices
-
-    def check(self, value: object, where: str) -> None:
-        if value not in self.choices:
-            raise BundleError(
-                f"config.json: {where}: expected one of {', '.join(self.choices)}; got {value!r}"
-            )
 
 
 @dataclass(frozen=True)
@@ -60,16 +36,16 @@ class ImageConfig:
         embedding_batch_norm: BatchNorm after pooling (VSRN's Flickr30K weights).
     """
 
-    regions: Annotated[int, _Between(1, 4096)]
-    features: Annotated[int, _Between(1, 65536)]
-    graph: Annotated[str, _OneOf("light-gcn", "vsrn-gcn", "none")]
-    layers: Annotated[int, _Between(0, 64)]
+    regions: Annotated[int, Between(1, 4096)]
+    features: Annotated[int, Between(1, 65536)]
+    graph: Annotated[str, OneOf("light-gcn", "vsrn-gcn", "none")]
+    layers: Annotated[int, Between(0, 64)]
     scale_affinity: bool
     batch_norm: bool
     normalize_projection: bool
-    norm_axis: Annotated[str, _OneOf("region", "feature", "none")]
-    pooling: Annotated[str, _OneOf("gru", "mean", "max-of-top")]
-    pool_top: Annotated[int, _Between(1, 4096)]
+    norm_axis: Annotated[str, OneOf("region", "feature", "none")]
+    pooling: Annotated[str, OneOf("gru", "mean", "max-of-top")]
+    pool_top: Annotated[int, Between(1, 4096)]
     embedding_batch_norm: bool
 
 
@@ -77,21 +53,9 @@ class ImageConfig:
 class TextConfig:
     """The text encoder: word embedding, one-layer GRU, pooling over the words, l2norm."""
 
-    vocabulary: Annotated[int, _Between(1, 1_000_000)]
-    word_dim: Annotated[int, _Between(1, 65536)]
-    pooling: Annotated[str, _OneOf("last", "mean")]
-
-
-@dataclass(frozen=True)
-class DetectorConfig:
-    """The ONNX detector: a ``grid`` x ``grid`` raster of cells as regions.
-
-    Pictures are resized to a square of ``input_size`` pixels without regard to their aspect.
-    """
-
-    kind: Annotated[str, _OneOf("grid")]
-    input_size: Annotated[int, _Between(8, 4096)]
-    grid: Annotated[int, _Between(1, 64)]
+    vocabulary: Annotated[int, Between(1, 1_000_000)]
+    word_dim: Annotated[int, Between(1, 65536)]
+    pooling: Annotated[str, OneOf("last", "mean")]
 
 
 @dataclass(frozen=True)
@@ -101,10 +65,10 @@ class BundleConfig:
     ``detector`` is None (null) where the regions' features come from files.
     """
 
-    dim: Annotated[int, _Between(1, 16384)]
+    dim: Annotated[int, Between(1, 16384)]
     image: ImageConfig
     text: TextConfig
-    detector: DetectorConfig | None
+    detector: AnyDetectorConfig | None
 
     @classmethod
     def from_json(cls, data: object) -> BundleConfig:
@@ -121,7 +85,7 @@ class BundleConfig:
                 f"config.json: expected version {VERSION}, got {data.get('version')!r}"
             )
         body = {k: v for k, v in data.items() if k not in ("format", "version")}
-        config = _read(cls, body, "")
+        config: BundleConfig = read_config(cls, body, "config.json")
         config._check_consistency()
         return config
 
@@ -130,12 +94,9 @@ class BundleConfig:
         return {"format": FORMAT, "version": VERSION, **dataclasses.asdict(self)}
 
     def _check_consistency(self) -> None:
-        image, detector = self.image, self.detector
-        if detector is not None and image.regions != detector.grid**2:
-            raise BundleError(
-                f"config.json: image.regions: expected detector.grid squared = "
-                f"{detector.grid**2}, got {image.regions}"
-            )
+        image = self.image
+        if self.detector is not None:
+            self.detector.check_regions(image.regions)
         if image.pooling == "max-of-top" and image.pool_top > image.regions:
             raise BundleError(
                 f"config.json: image.pool_top: expected at most {image.regions} "
@@ -151,32 +112,3 @@ class BundleConfig:
                 f'config.json: image.layers: expected 0 exactly when graph is "none"; '
                 f"got {image.layers} with {image.graph!r}"
             )
-
-
-def _read(kind: type[T], data: object, where: str) -> T:
-    """Reads one dataclass from parsed JSON: no key missing, none unknown, every value checked."""
-    name = where or "the top level"
-    if not isinstance(data, dict):
-        raise BundleError(f"config.json: {name}: expected an object, got {data!r}")
-    hints = get_type_hints(kind, include_extras=True)
-    if missing := sorted(hints.keys() - data.keys()):
-        raise BundleError(f"config.json: {name}: missing {', '.join(missing)}")
-    if unknown := sorted(map(str, data.keys() - hints.keys())):
-        raise BundleError(f"config.json: {name}: unknown {', '.join(unknown)}")
-    prefix = f"{where}." if where else ""
-    return kind(**{key: _value(data[key], hint, prefix + key) for key, hint in hints.items()})
-
-
-def _value(value: object, hint: Any, where: str) -> object:
-    if NoneType in get_args(hint):
-        (hint,) = set(get_args(hint)) - {NoneType}
-        return None if value is None else _value(value, hint, where)
-    if dataclasses.is_dataclass(hint):
-        return _read(hint, value, where)  # type: ignore[arg-type]
-    kind, *rules = get_args(hint) or (hint,)
-    # type() and not isinstance(): to Python True is an int, in JSON it is not.
-    if type(value) is not kind:
-        raise BundleError(f"config.json: {where}: expected {kind.__name__}, got {value!r}")
-    for rule in rules:
-        rule.check(value, where)
-    return value

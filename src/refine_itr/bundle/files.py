@@ -14,19 +14,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refine_itr.bundle.calibration import read_calibration
 from refine_itr.bundle.config import BundleConfig
+from refine_itr.bundle.detector import HEAD, AnyDetectorConfig, TwoStageConfig
+from refine_itr.bundle.reading import read_config
 from refine_itr.bundle.schema import expected_weights, tolerated_weights
 from refine_itr.errors import BundleError
+from refine_itr.scoring import Calibration
 from refine_itr.types import FloatArray
 
 CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
 TOKENIZER = "tokenizer.json"
 DETECTOR = "detector.onnx"
+DETECTOR_CONFIG = "detector.json"  # of a detector without a bundle
 CARD = "card.md"
 
 # Far above any real file, far below what would fill an edge server's memory.
-_MAX_BYTES = {CONFIG: 1 << 20, TOKENIZER: 64 << 20, WEIGHTS: 4 << 30, DETECTOR: 2 << 30}
+_MAX_BYTES = {
+    CONFIG: 1 << 20,
+    DETECTOR_CONFIG: 1 << 20,
+    TOKENIZER: 64 << 20,
+    WEIGHTS: 4 << 30,
+    DETECTOR: 2 << 30,
+    HEAD: 2 << 30,
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,7 @@ class Bundle:
         tokenizer_json: The content of ``tokenizer.json``.
         fingerprint: SHA-256 over all that decides an embedding, in hexadecimal.
         detector_path: The detector's ONNX file; None if the regions come from files.
+        calibration: What it knows of its scores, or None.
     """
 
     folder: Path
@@ -48,6 +61,7 @@ class Bundle:
     tokenizer_json: str
     fingerprint: str
     detector_path: Path | None
+    calibration: Calibration | None
 
 
 def bundle_folder(name: str | Path = "default") -> Path:
@@ -72,18 +86,31 @@ def read_bundle(folder: Path) -> Bundle:
         raise BundleError(f"{folder}: expected a bundle's folder; there is none")
     _check_file(folder / CONFIG)
     config = BundleConfig.from_json(_parse_json(folder / CONFIG))
-    has_detector = config.detector is not None
-    parts = [WEIGHTS, TOKENIZER, *([DETECTOR] if has_detector else [])]
+    parts = [WEIGHTS, TOKENIZER, *_graphs(config)]
     for name in parts:
         _check_file(folder / name)
+    fingerprint = _fingerprint([folder / name for name in (CONFIG, *parts)])
     return Bundle(
         folder=folder,
         config=config,
         weights=_read_weights(folder / WEIGHTS, config),
         tokenizer_json=_read_text(folder / TOKENIZER),
-        fingerprint=_fingerprint([folder / name for name in (CONFIG, *parts)]),
-        detector_path=folder / DETECTOR if has_detector else None,
+        fingerprint=fingerprint,
+        detector_path=folder / DETECTOR if config.detector else None,
+        calibration=read_calibration(folder, fingerprint, config.dim),
     )
+
+
+def read_detector(folder: Path) -> AnyDetectorConfig:
+    """Reads ``detector.json``, which says how to feed and read the graphs beside it.
+
+    Raises:
+        BundleError: There is none, or it is damaged.
+    """
+    path = folder / DETECTOR_CONFIG
+    _check_file(path)
+    config: AnyDetectorConfig = read_config(AnyDetectorConfig, _parse_json(path), str(path))
+    return config
 
 
 def write_bundle(
@@ -93,6 +120,7 @@ def write_bundle(
     tokenizer_json: str,
     detector_onnx: bytes | None,
     card: str,
+    head_onnx: bytes | None = None,
 ) -> None:
     """Writes a bundle's folder, replacing one that is there only when all is written.
 
@@ -103,14 +131,16 @@ def write_bundle(
         tokenizer_json: The tokenizer in the `tokenizers` library's own format.
         detector_onnx: The serialised ONNX graph; None if the configuration has no detector.
         card: Markdown: training data, measured recall, licences.
+        head_onnx: The second graph of a two-stage detector; None for another one.
 
     Raises:
-        BundleError: The weights do not fit the configuration, or the folder is something else.
+        BundleError: Weights or graphs do not fit the configuration, or the folder is something
+            else.
     """
     from safetensors.numpy import save_file
 
-    if (config.detector is None) != (detector_onnx is None):
-        raise BundleError("detector_onnx: expected one exactly when the configuration has one")
+    graphs = {DETECTOR: detector_onnx, HEAD: head_onnx}
+    _check_graphs([name for name, graph in graphs.items() if graph is not None], config)
     _check_weights({name: (w.shape, str(w.dtype)) for name, w in weights.items()}, config)
     if folder.exists() and not (folder / CONFIG).is_file():
         raise BundleError(f"{folder}: expected a bundle's folder or a new name; got something else")
@@ -120,8 +150,9 @@ def write_bundle(
         (staging / CONFIG).write_text(json.dumps(config.to_json(), indent=2) + "\n", "utf-8")
         save_file({n: np.ascontiguousarray(w) for n, w in weights.items()}, staging / WEIGHTS)
         (staging / TOKENIZER).write_text(tokenizer_json, "utf-8")
-        if detector_onnx is not None:
-            (staging / DETECTOR).write_bytes(detector_onnx)
+        for name, graph in graphs.items():
+            if graph is not None:
+                (staging / name).write_bytes(graph)
         (staging / CARD).write_text(card, "utf-8")
         _make_readable(staging)
         _swap(staging, folder)
@@ -203,6 +234,22 @@ def _check_weights(
 def _listed(names: list[str]) -> str:
     shown = ", ".join(names[:5])
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
+def _graphs(config: BundleConfig) -> list[str]:
+    """The detector's files: none, one, or two."""
+    if config.detector is None:
+        return []
+    return [DETECTOR, HEAD] if isinstance(config.detector, TwoStageConfig) else [DETECTOR]
+
+
+def _check_graphs(found: list[str], config: BundleConfig) -> None:
+    if found != (expected := _graphs(config)):
+        kind = f"a {config.detector.kind}" if config.detector else "no"
+        raise BundleError(
+            f"a configuration with {kind} detector: "
+            f"expected {' and '.join(expected) or 'no graph'}; got {' and '.join(found) or 'none'}"
+        )
 
 
 def _fingerprint(paths: list[Path]) -> str:

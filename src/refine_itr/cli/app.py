@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from refine_itr.cli.bench import bench
+from refine_itr.cli.calibrate import calibrate
 from refine_itr.cli.convert import convert
 from refine_itr.cli.demo import demo
 from refine_itr.cli.doctor import doctor
@@ -18,6 +19,7 @@ from refine_itr.cli.features import features
 from refine_itr.cli.index import index
 from refine_itr.cli.output import stderr
 from refine_itr.cli.plan import plan, profile
+from refine_itr.cli.reproduce import reproduce
 from refine_itr.cli.search import search
 from refine_itr.cli.simulate import simulate
 from refine_itr.cli.train import train
@@ -36,6 +38,7 @@ app.command()(search)
 app.command("eval")(evaluate)
 app.command()(features)
 app.command()(train)
+app.command()(calibrate)
 app.command()(doctor)
 app.command()(profile)
 app.command()(plan)
@@ -43,6 +46,7 @@ app.command()(simulate)
 app.command("export-detector")(export_detector)
 app.add_typer(bench, name="bench")
 app.add_typer(convert, name="convert")
+app.add_typer(reproduce, name="reproduce")
 
 
 def main() -> None:

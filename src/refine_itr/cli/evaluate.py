@@ -11,6 +11,7 @@ from rich.table import Table
 
 from refine_itr.cli.options import (
     AllowFallbackOption,
+    CorrectHubsOption,
     DeviceOption,
     JsonOption,
     PlanOption,
@@ -49,6 +50,7 @@ def evaluate(
             metavar=f"[{'|'.join(PROTOCOLS)}]",
         ),
     ] = None,
+    correct_hubs: CorrectHubsOption = False,
     device: DeviceOption = "auto",
     plan: PlanOption = None,
     allow_fallback: AllowFallbackOption = False,
@@ -61,6 +63,8 @@ def evaluate(
         raise InvalidInputError(
             f"--protocol: expected one of {', '.join(PROTOCOLS)}; got {protocol!r}"
         )
+    if correct_hubs and models and len(models) > 1:
+        raise InvalidInputError(f"--correct-hubs: expected one model; got {len(models)}")
     captioned = _read(data, images)
 
     def loaded() -> Iterator[Model]:
@@ -76,7 +80,7 @@ def evaluate(
                 yield model
 
     chosen = PROTOCOLS[protocol] if protocol else None
-    recalls = run(loaded(), captioned, chosen, threads)
+    recalls = run(loaded(), captioned, chosen, threads, bank="model" if correct_hubs else None)
     if json:
         print_json({**recalls.to_json(), **({"protocol": protocol} if protocol else {})})
         return

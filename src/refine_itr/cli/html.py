@@ -88,9 +88,9 @@ def _card(hit: Hit, match: bool) -> str:
     else:
         content = escape(str(hit.item))
     frame = ' class="match"' if match else ""
-    return (
-        f'<li{frame}>{content}<br><span class="score">{hit.rank}. score {hit.score:.3f}</span></li>'
-    )
+    known = "" if hit.relevance is None else f", relevance {hit.relevance:.2f}"
+    score = f'<span class="score">{hit.rank}. score {hit.score:.3f}{known}</span>'
+    return f"<li{frame}>{content}<br>{score}</li>"
 
 
 def _picture(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,7 +27,10 @@ from refine_itr.cli.output import (
 )
 from refine_itr.errors import InvalidInputError
 from refine_itr.index import AddReport, Index
-from refine_itr.model import load
+from refine_itr.model import Model, load
+from refine_itr.scoring import QueryBank
+
+_ENOUGH = 256  # docs/scores.md has the measurements
 
 
 def index(
@@ -41,6 +44,15 @@ def index(
     prune: Annotated[
         bool, typer.Option("--prune", help="Forget photographs whose file is gone.")
     ] = False,
+    query_bank: Annotated[
+        str | None,
+        typer.Option(
+            "--query-bank",
+            metavar="model|none|FILE",
+            help="Correct hubs: with the model's bank, which also tells relevance, or with a "
+            "UTF-8 file of typical sentences, one a line. The index keeps it.",
+        ),
+    ] = None,
     model: ModelOption = "default",
     device: DeviceOption = "auto",
     plan: PlanOption = None,
@@ -53,8 +65,10 @@ def index(
 
     What is already in the file and unchanged on disk is not embedded again.
     """
-    if not photos and texts is None and not prune:
-        raise InvalidInputError("nothing to do: give photographs, --texts FILE or --prune")
+    if not photos and texts is None and not prune and query_bank is None:
+        raise InvalidInputError(
+            "nothing to do: give photographs, --texts FILE, --query-bank or --prune"
+        )
     # What can fail at once fails before hours of embedding.
     if not os.access(file.absolute().parent, os.W_OK):
         raise InvalidInputError(f"{file}: expected a folder that can be written to")
@@ -68,6 +82,8 @@ def index(
         precision=precision,
     )
     opened = Index.open(file, loaded) if file.exists() else Index(loaded)
+    if query_bank is not None:
+        opened.set_query_bank(_bank(query_bank, loaded))
     removed = opened.remove_missing() if prune else 0
     text_report = opened.add_texts(sentences)
     report = _add_images(opened, photos or [], file)
@@ -84,6 +100,17 @@ def _add_images(opened: Index, photos: list[Path], file: Path) -> AddReport:
         opened.save(file)
         print_note(f"stopped; {file} has what was embedded, the same command goes on from there")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _bank(name: str, model: Model) -> QueryBank | Literal["model"] | None:
+    if name == "model":
+        return "model"
+    if name == "none":
+        return None
+    sentences = read_sentences(Path(name))
+    if len(sentences) < _ENOUGH:
+        print_note(f"{name}: a bank of fewer than {_ENOUGH} sentences may rank worse than none")
+    return QueryBank(model.embed_texts(sentences))
 
 
 def read_sentences(path: Path) -> list[str]:

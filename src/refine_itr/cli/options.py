@@ -47,4 +47,10 @@ GalleryPrecisionOption = Annotated[
         help="What is searched: fp32, or a copy in bf16 or int8 that finds the same.",
     ),
 ]
+CorrectHubsOption = Annotated[
+    bool,
+    typer.Option(
+        "--correct-hubs", help="Rank with the model's query bank, which also tells relevance."
+    ),
+]
 CountOption = Annotated[int, typer.Option("-k", min=1, help="How many results.")]

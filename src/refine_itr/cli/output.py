@@ -31,10 +31,11 @@ def write_json(path: Path, data: object) -> None:
 
 
 def print_hits(title: str, hits: Sequence[Hit]) -> None:
-    """Prints hits, a line each: a table would fold long paths."""
+    """Prints hits, a line each (rank, score, relevance if known, item): a table folds paths."""
     stdout.print(Text(title, "bold"), soft_wrap=True)
     for hit in hits:
-        line = Text(f"{hit.rank:4d}  {hit.score:6.3f}  {hit.item}")
+        relevance = "" if hit.relevance is None else f"  {hit.relevance:4.2f}"
+        line = Text(f"{hit.rank:4d}  {hit.score:6.3f}{relevance}  {hit.item}")
         stdout.print(line, soft_wrap=True)
 
 
@@ -53,7 +54,13 @@ def print_failures(failures: Sequence[Failure]) -> None:
 
 def hit_to_json(hit: Hit) -> dict[str, object]:
     """Returns a hit as ``--json`` prints it."""
-    return {"rank": hit.rank, "score": hit.score, "item": str(hit.item), "id": hit.id}
+    return {
+        "rank": hit.rank,
+        "score": hit.score,
+        "relevance": hit.relevance,
+        "item": str(hit.item),
+        "id": hit.id,
+    }
 
 
 def failures_to_json(failures: Sequence[Failure]) -> list[dict[str, str]]:

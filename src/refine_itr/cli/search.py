@@ -11,6 +11,7 @@ from refine_itr.cli.html import Section, write_page
 from refine_itr.cli.index import read_sentences
 from refine_itr.cli.options import (
     AllowFallbackOption,
+    CorrectHubsOption,
     CountOption,
     DeviceOption,
     GalleryPrecisionOption,
@@ -45,6 +46,16 @@ def search(
         Path | None, typer.Option("--image", "-i", help="Search by photograph.")
     ] = None,
     k: CountOption = 10,
+    correct_hubs: CorrectHubsOption = False,
+    min_relevance: Annotated[
+        float | None,
+        typer.Option(
+            "--min-relevance",
+            min=0,
+            max=1,
+            help="Leave out hits that fit with less probability; corrects hubs as well.",
+        ),
+    ] = None,
     html: Annotated[
         Path | None, typer.Option("--html", help="Also write a page with pictures and scores.")
     ] = None,
@@ -80,7 +91,9 @@ def search(
     opened, failed = _open(gallery, loaded, gallery_precision)
     if not len(opened):
         print_note(f"{gallery}: nothing to search in")
-    hits = opened.search(query, k)
+    if opened.query_bank is None and (correct_hubs or min_relevance is not None):
+        opened.set_query_bank("model")
+    hits = opened.search(query, k, min_relevance=min_relevance)
     if html is not None:
         known = Truth.read(truth) if truth is not None else None
         write_page(html, f"Search: {query}", [Section.of(query, hits, known)])
@@ -96,6 +109,8 @@ def search(
         return
     print_failures(failed)
     print_hits(str(query), hits)
+    if min_relevance is not None and not hits:
+        print_note(f"no hit has a relevance of {min_relevance:g} or more")
 
 
 def _open(gallery: Path, model: Model, precision: Precision) -> tuple[Index, list[Failure]]:

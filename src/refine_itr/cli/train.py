@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from refine_itr.cli.options import JsonOption
 from refine_itr.cli.output import INTERRUPTED, print_json, stderr, stdout
-from refine_itr.errors import MissingExtraError
-
-if TYPE_CHECKING:
-    from refine_itr.training.run import Hooks
+from refine_itr.cli.training_display import require_training, training_display
 
 
 def train(
@@ -32,7 +24,11 @@ def train(
         Path | None, typer.Option("--images", help="The folder of the images of captions.jsonl.")
     ] = None,
     detector: Annotated[
-        Path | None, typer.Option("--detector", help="The ONNX detector that made X_ims.npy.")
+        Path | None,
+        typer.Option(
+            "--detector",
+            help="The ONNX detector that made X_ims.npy; detector.json beside it is read.",
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="Recipe: JSON, only what differs.")
@@ -58,7 +54,7 @@ def train(
     json: JsonOption = False,
 ) -> None:
     """Train a model and export its best epoch as a bundle (needs the extra 'train')."""
-    _require_torch()
+    require_training()
     import torch
 
     from refine_itr.training.card import Provenance
@@ -79,7 +75,7 @@ def train(
     # A resumed run gives what one without a stop would have given.
     arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
     provenance = Provenance(data_note, shlex.join(["refine-itr", *arguments]))
-    with _display() as hooks:
+    with training_display() as hooks:
         measured = run_training(
             recipe, sources, out, provenance, hooks, resume=resume, detector=detector
         )
@@ -90,52 +86,3 @@ def train(
         print_json({"bundle": str(out / BUNDLE), **measured.to_json()})
     else:
         stdout.print(f"{out / BUNDLE}: rsum {measured.rsum:.1f}", highlight=False, soft_wrap=True)
-
-
-def _require_torch() -> None:
-    for module in ("torch", "onnx"):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError("training", "train")
-
-
-@contextmanager
-def _display() -> Iterator[Hooks]:
-    """A bar for what is going on, a line for each epoch; the first Ctrl-C asks for a stop."""
-    from refine_itr.training.run import Hooks
-
-    stopping: list[int] = []
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def request_stop(signum: int, _: object) -> None:
-        stopping.append(signum)
-        signal.signal(signal.SIGINT, before)  # the second one ends the program at once
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=stderr, transient=True) as bar:
-        task = bar.add_task("reading", total=None)
-        titles = {""}
-
-        def progress(title: str, done: int, total: int) -> None:
-            if title not in titles:  # a new estimate of the remaining time
-                titles.clear()
-                titles.add(title)
-                bar.reset(task, total=total, description=title)
-            bar.update(task, completed=done)
-
-        def on_epoch(line: dict[str, Any]) -> None:
-            bar.console.print(
-                f"epoch {line['epoch']}: loss {line['loss']:.3f}, rsum {line['rsum']:.1f} "
-                f"(best: epoch {line['best_epoch']}), {line['seconds']:.0f} s",
-                highlight=False,
-            )
-
-        signal.signal(signal.SIGINT, request_stop)
-        try:
-            yield Hooks(progress=progress, on_epoch=on_epoch, should_stop=lambda: bool(stopping))
-        finally:
-            signal.signal(signal.SIGINT, before)

@@ -2,12 +2,15 @@
 
 from refine_itr.detection.device import Device, available_devices, join_devices, parse_devices
 from refine_itr.detection.grid import GridDetector
-from refine_itr.detection.opening import OM, open_detectors, probe
+from refine_itr.detection.objects import ObjectDetector
+from refine_itr.detection.opening import OM, Detector, open_detectors, probe
 
 __all__ = [
     "OM",
+    "Detector",
     "Device",
     "GridDetector",
+    "ObjectDetector",
     "available_devices",
     "join_devices",
     "open_detectors",

@@ -5,36 +5,45 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from refine_itr.bundle import HEAD, AnyDetectorConfig, DetectorConfig, TwoStageConfig
 from refine_itr.detection.backend import Backend, GraphShape
+from refine_itr.detection.candidates import CandidateSource, SingleGraph, TwoStage
 from refine_itr.detection.device import Device
 from refine_itr.detection.grid import GridDetector
+from refine_itr.detection.objects import ObjectDetector
 from refine_itr.errors import DeviceError
-from refine_itr.types import Picture
+from refine_itr.types import AspectSize, Picture
+
+if TYPE_CHECKING:
+    from refine_itr.detection.session import OnnxGraph
 
 OM = "detector.om"
+
+Detector: TypeAlias = GridDetector | ObjectDetector
 
 
 def open_detectors(
     path: Path,
+    config: AnyDetectorConfig,
     *,
-    input_size: int,
-    grid: int,
     features: int,
     devices: Sequence[Device] = (Device("cpu"),),
     count: int | None = None,
     threads: int = 1,
     allow_fallback: bool = False,
-) -> list[GridDetector]:
+) -> list[Detector]:
     """Opens a detector for each worker.
 
     Args:
-        path: The ONNX file; for Ascend, ``detector.om`` beside it.
-        input_size: S, the side of its pictures in pixels.
-        grid: Cells along each side.
+        path: The ONNX file. Beside it lie ``detector.om`` of a grid detector for Ascend, and
+            ``detector-head.onnx`` of a two-stage detector.
+        config: What it is.
         features: C.
         devices: Cards or chips of one kind, or the CPU.
         count: Workers: at most the devices there are, any number on the CPU; None: one each.
@@ -42,7 +51,7 @@ def open_detectors(
         allow_fallback: Use the CPU, with a warning, where a device cannot be had.
 
     Raises:
-        DetectorError: The graph is none, or another one.
+        DetectorError: A graph is none, or another one.
         DeviceError: A device cannot be had, or there are fewer than workers. Those that were
             open are closed again.
     """
@@ -53,22 +62,20 @@ def open_detectors(
         raise DeviceError(
             f"{devices[0]}: expected a device for each of {count} workers; got {len(devices)}"
         )
-    shape = GraphShape(input_size, grid * grid, features)
     with ExitStack() as opened:
         detectors = []
         for device in devices[:count]:
-            backend = _open_backend(path, shape, device, threads, allow_fallback)
-            opened.callback(backend.close)
-            detectors.append(
-                GridDetector(backend, input_size=input_size, grid=grid, features=features)
-            )
+            detector = _Opener(path, device, threads, allow_fallback).open(config, features)
+            opened.callback(detector.close)
+            detectors.append(detector)
         opened.pop_all()
     return detectors
 
 
-def probe(detector: GridDetector) -> float:
+def probe(detector: Detector) -> float:
     """Runs a detector on one blank picture; returns the seconds of the second run."""
-    width, height = detector.picture_size
+    size = detector.picture_size
+    width, height = size.of(1, 1) if isinstance(size, AspectSize) else size
     blank = Picture(np.zeros((height, width, 3), np.uint8), width, height)
     detector.detect([blank])
     started = time.perf_counter()
@@ -76,13 +83,44 @@ def probe(detector: GridDetector) -> float:
     return time.perf_counter() - started
 
 
-def _open_backend(
-    path: Path, shape: GraphShape, device: Device, threads: int, allow_fallback: bool
-) -> Backend:
-    from refine_itr.detection.session import OnnxBackend
+@dataclass(frozen=True)
+class _Opener:
+    path: Path
+    device: Device
+    threads: int
+    allow_fallback: bool
 
-    if device.kind != "ascend":
-        return OnnxBackend(path, shape, device, threads=threads, allow_fallback=allow_fallback)
-    from refine_itr.detection.ascend import AscendBackend
+    def open(self, config: AnyDetectorConfig, features: int) -> Detector:
+        if isinstance(config, DetectorConfig):
+            backend = self._grid(GraphShape(config.input_size, config.grid**2, features))
+            return GridDetector(
+                backend, input_size=config.input_size, grid=config.grid, features=features
+            )
+        if self.device.kind == "ascend":
+            raise DeviceError(
+                f"{self.device}: expected a grid detector; through pyACL no {config.kind} detector "
+                "runs. ONNX Runtime drives the same chip as cann:0"
+            )
+        first = self._graph(self.path)
+        source: CandidateSource
+        if isinstance(config, TwoStageConfig):
+            source = TwoStage(first, self._graph(self.path.with_name(HEAD)), config, features)
+        else:
+            source = SingleGraph(first, config, features)
+        return ObjectDetector(source, config, features)
 
-    return AscendBackend(path.with_name(OM), shape, int(device.target))
+    def _graph(self, path: Path) -> OnnxGraph:
+        from refine_itr.detection.session import OnnxGraph
+
+        return OnnxGraph(
+            path, self.device, threads=self.threads, allow_fallback=self.allow_fallback
+        )
+
+    def _grid(self, shape: GraphShape) -> Backend:
+        if self.device.kind == "ascend":
+            from refine_itr.detection.ascend import AscendBackend
+
+            return AscendBackend(self.path.with_name(OM), shape, int(self.device.target))
+        from refine_itr.detection.session import OnnxBackend
+
+        return OnnxBackend(self._graph(self.path), shape)

@@ -6,12 +6,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from refine_itr.detection.backend import GraphShape
 from refine_itr.detection.device import Device
+from refine_itr.detection.graph import Arrays, Tensor
 from refine_itr.errors import DetectorError, DeviceError
 from refine_itr.types import FloatArray
 
@@ -34,40 +36,35 @@ _PROVIDERS = {
     "cann": ("CANNExecutionProvider", "device_id", "onnxruntime-cann"),
 }
 
+_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int64)": "int64"}
+
 _ADVICE = "Are the device's driver and libraries installed, and is there such a device?"
 
 _told: set[Device] = set()  # fallbacks that were warned of
 
 
-class OnnxBackend:
+class OnnxGraph:
     """A graph in ONNX Runtime.
 
     Args:
         path: The ONNX file. Weights outside of it are confined to its folder by ONNX Runtime.
-        shape: What the graph must take and give.
         device: Where to run it.
         threads: Threads of one run on the CPU, at least 1.
         allow_fallback: Use the CPU, with a warning, where the device cannot be had.
 
     Raises:
-        DetectorError: The file is no ONNX graph, or its inputs and outputs are others.
+        DetectorError: The file is no ONNX graph.
         DeviceError: The device cannot be had.
     """
 
-    sizes: tuple[int, ...] = ()
-
     def __init__(
-        self,
-        path: Path,
-        shape: GraphShape,
-        device: Device,
-        *,
-        threads: int,
-        allow_fallback: bool = False,
+        self, path: Path, device: Device, *, threads: int, allow_fallback: bool = False
     ) -> None:
+        self.path = path
         self._device = device
         self._session = _open(path, device, threads, allow_fallback)
-        _check_graph(path, self._session, shape)
+        self.inputs = _tensors(self._session.get_inputs())
+        self.outputs = _tensors(self._session.get_outputs())
 
     @property
     def device(self) -> str:
@@ -79,16 +76,53 @@ class OnnxBackend:
         """The execution providers that ONNX Runtime really uses, the first one first."""
         return list(self._session.get_providers())
 
-    def run(self, images: npt.NDArray[np.uint8]) -> FloatArray:
-        """Returns float32 (n, K, C) of images uint8 (n, S, S, 3)."""
+    def run(self, inputs: Arrays, outputs: list[str]) -> dict[str, npt.NDArray[Any]]:
+        """Returns outputs by name."""
         # On the CPU the graph or the pictures are to blame; elsewhere the device may be gone.
         failure = DetectorError if self.device == "cpu" else DeviceError
         with translated_errors(f"detector on {self.device}", failure):
-            features: FloatArray = self._session.run(["regions"], {"images": images})[0]
-        return features
+            values = self._session.run(outputs, dict(inputs))
+        return dict(zip(outputs, values, strict=True))
 
     def close(self) -> None:
         """Nothing to give back: the session goes with the object."""
+
+
+class OnnxBackend:
+    """A grid detector's graph in ONNX Runtime.
+
+    Args:
+        graph: The graph on its device.
+        shape: What it must take and give.
+
+    Raises:
+        DetectorError: Its inputs and outputs are others.
+    """
+
+    sizes: tuple[int, ...] = ()
+
+    def __init__(self, graph: OnnxGraph, shape: GraphShape) -> None:
+        self._graph = graph
+        _check_graph(graph, shape)
+
+    @property
+    def device(self) -> str:
+        """Where it really runs."""
+        return self._graph.device
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers that ONNX Runtime really uses, the first one first."""
+        return self._graph.providers
+
+    def run(self, images: npt.NDArray[np.uint8]) -> FloatArray:
+        """Returns float32 (n, K, C) of images uint8 (n, S, S, 3)."""
+        features: FloatArray = self._graph.run({"images": images}, ["regions"])["regions"]
+        return features
+
+    def close(self) -> None:
+        """Gives the device back."""
+        self._graph.close()
 
 
 def missing_provider(kind: str) -> str:
@@ -164,14 +198,18 @@ def _session(path: Path, providers: list[object], threads: int) -> ort.Inference
     return ort.InferenceSession(path, options, providers=providers, enable_fallback=0)
 
 
-def _check_graph(path: Path, session: ort.InferenceSession, shape: GraphShape) -> None:
+def _tensors(arguments: list[ort.NodeArg]) -> dict[str, Tensor]:
+    return {a.name: Tensor(a.name, _DTYPES.get(a.type, a.type), tuple(a.shape)) for a in arguments}
+
+
+def _check_graph(graph: OnnxGraph, shape: GraphShape) -> None:
     size = shape.input_size
-    inputs = [(i.name, i.type, i.shape[1:]) for i in session.get_inputs()]
-    outputs = [(o.name, o.type, o.shape[1:]) for o in session.get_outputs()]
-    wanted_inputs = [("images", "tensor(uint8)", [size, size, 3])]
-    wanted_outputs = [("regions", "tensor(float)", [shape.regions, shape.features])]
+    inputs = [(t.name, t.dtype, t.shape[1:]) for t in graph.inputs.values()]
+    outputs = [(t.name, t.dtype, t.shape[1:]) for t in graph.outputs.values()]
+    wanted_inputs = [("images", "uint8", (size, size, 3))]
+    wanted_outputs = [("regions", "float32", (shape.regions, shape.features))]
     if inputs != wanted_inputs or outputs != wanted_outputs:
         raise DetectorError(
-            f"{path}: expected a graph {wanted_inputs} -> {wanted_outputs} "
+            f"{graph.path}: expected a graph {wanted_inputs} -> {wanted_outputs} "
             f"(shapes without the batch); got {inputs} -> {outputs}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from refine_itr.evaluation.captions import CaptionSet
 from refine_itr.evaluation.protocol import Protocol, measure_protocol
 from refine_itr.evaluation.recall import Recalls, measure_recalls
 from refine_itr.features import Precomputed
+from refine_itr.index import bank_of
 from refine_itr.model import Model
+from refine_itr.scoring import QueryBank
 from refine_itr.types import FloatArray
 
 _IMAGES = 64  # regions in memory at a time; the array may be larger than it
@@ -22,6 +25,8 @@ def evaluate(
     data: CaptionSet | Precomputed,
     protocol: Protocol | None = None,
     threads: int = 0,
+    *,
+    bank: QueryBank | Literal["model"] | None = None,
 ) -> Recalls:
     """Embeds all images and sentences from scratch and measures the recalls.
 
@@ -31,20 +36,28 @@ def evaluate(
         data: Photographs or features, with sentences.
         protocol: Of a paper; None: all images at once.
         threads: Threads of the search; 0 means all cores.
+        bank: Corrects the hubs of one model; "model" for its own; None: nothing does.
 
     Raises:
+        InvalidInputError: There is no model, or the bank is not for it.
         PictureError: An image cannot be read: a recall over the others would mislead.
         DatasetError: The features do not fit a model, or the data do not fit the protocol.
     """
-    embedded = [_embed(m, data) for m in ([models] if isinstance(models, Model) else models)]
+    banks: list[QueryBank | None] = []
+    embedded: list[tuple[FloatArray, FloatArray]] = []
+    for model in [models] if isinstance(models, Model) else models:
+        if embedded and bank is not None:
+            raise InvalidInputError("bank: expected one model, whose hubs it corrects; got several")
+        banks.append(bank_of(model, bank))
+        embedded.append(_embed(model, data))
     if not embedded:
         raise InvalidInputError("models: expected at least one; got none")
     # The inner product of joined embeddings is the sum of the models' scores: no matrix of scores
     # is needed to rank by their mean.
     images, texts = (_joined(list(parts)) for parts in zip(*embedded, strict=True))
     if protocol is None:
-        return measure_recalls(images, texts, data.owner, threads)
-    return measure_protocol(images, texts, data.owner, protocol, threads)
+        return measure_recalls(images, texts, data.owner, threads, bank=banks[0])
+    return measure_protocol(images, texts, data.owner, protocol, threads, bank=banks[0])
 
 
 def _joined(parts: list[FloatArray]) -> FloatArray:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from refine_itr.errors import DatasetError
 from refine_itr.evaluation.recall import Recalls, measure_recalls
+from refine_itr.scoring import QueryBank
 from refine_itr.types import FloatArray
 
 _SENTENCES = 5
@@ -41,6 +42,8 @@ def measure_protocol(
     owner: npt.NDArray[np.int64],
     protocol: Protocol,
     threads: int = 0,
+    *,
+    bank: QueryBank | None = None,
 ) -> Recalls:
     """Measures the recalls as a protocol says; arguments as of ``measure_recalls``.
 
@@ -60,6 +63,7 @@ def measure_protocol(
             texts[fold * size * _SENTENCES : (fold + 1) * size * _SENTENCES],
             owner[: size * _SENTENCES],
             threads,
+            bank=bank,
         )
         for fold in range(protocol.folds)
     ]

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from refine_itr.errors import InvalidInputError
-from refine_itr.index.matching import top_k
-from refine_itr.types import FloatArray
+from refine_itr.index import Scorer, gallery_rows
+from refine_itr.index.matching import IdArray
+from refine_itr.scoring import QueryBank
+from refine_itr.types import FloatArray, Kind
 
 _DEPTHS = (1, 5, 10)
 
@@ -53,7 +55,12 @@ class Recalls:
 
 
 def measure_recalls(
-    images: FloatArray, texts: FloatArray, owner: npt.NDArray[np.int64], threads: int = 0
+    images: FloatArray,
+    texts: FloatArray,
+    owner: npt.NDArray[np.int64],
+    threads: int = 0,
+    *,
+    bank: QueryBank | None = None,
 ) -> Recalls:
     """Ranks all sentences for each image and all images for each sentence.
 
@@ -62,6 +69,7 @@ def measure_recalls(
         texts: float32 (m, D), unit norm.
         owner: int64 (m,): the image (0 to n - 1) that each sentence describes.
         threads: Threads of the search; 0 means all cores.
+        bank: Corrects hubs; None: nothing does.
 
     Raises:
         InvalidInputError: There is no image or sentence, or ``owner`` does not fit them.
@@ -74,14 +82,23 @@ def measure_recalls(
             f"owner: expected ({m},) numbers of images from 0 to {n - 1}; got {owner.shape} "
             f"from {owner.min() if owner.size else None} to {owner.max() if owner.size else None}"
         )
-    _, text_ids = top_k(images, texts, max(_DEPTHS), threads)
-    _, image_ids = top_k(texts, images, max(_DEPTHS), threads)
+    text_ids = _best(images, texts, "texts", bank, threads)
+    image_ids = _best(texts, images, "images", bank, threads)
     return Recalls(
         i2t=_recalls(owner[text_ids] == np.arange(n)[:, None]),
         t2i=_recalls(image_ids == owner[:, None]),
         images=n,
         sentences=m,
     )
+
+
+def _best(
+    queries: FloatArray, items: FloatArray, found: Kind, bank: QueryBank | None, threads: int
+) -> IdArray:
+    """Returns int64 (queries, 10): the best items for each query of the other kind."""
+    scorer = Scorer("texts" if found == "images" else "images", found, bank, None, threads)
+    rows = gallery_rows(bank, items, found, threads)
+    return scorer.top_k(queries, rows, max(_DEPTHS), threads)[1]
 
 
 def _recalls(right: npt.NDArray[np.bool_]) -> tuple[float, float, float]:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refine_itr.bundle import read_bundle
+from refine_itr.bundle import DetectorConfig, read_bundle
 from refine_itr.errors import DetectorError, DeviceError, InvalidInputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -77,6 +77,11 @@ def export_ascend(bundle: Path, out: Path, target: AscendTarget, *, force: bool)
     source = read_bundle(bundle)
     if source.config.detector is None or source.detector_path is None:
         raise DetectorError(f"{bundle}: expected a bundle with a detector; its regions are files")
+    if not isinstance(source.config.detector, DetectorConfig):
+        raise DetectorError(
+            f"{bundle}: expected a grid detector; got {source.config.detector.kind!r}, "
+            "whose graphs atc takes as they are"
+        )
     size = source.config.detector.input_size
     if out.exists() and not force:
         raise InvalidInputError(f"{out}: expected a new folder (or --force); it is there already")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
 
-from refine_itr.index.matching import narrow_gallery
+from refine_itr.errors import InvalidInputError
+from refine_itr.index.matching import BoolArray, narrow_gallery
 from refine_itr.types import FloatArray, Precision
 
 Key = TypeVar("Key")
@@ -19,14 +20,12 @@ class Gallery(Generic[Key]):
     """Items of one kind, one embedding a row.
 
     Args:
-        dim: D.
-        embeddings: float32 (n, D) to start from; may be memory-mapped copy-on-write.
+        embeddings: float32 (n, columns) to start from; may be memory-mapped copy-on-write.
         keys: n distinct items, e.g. paths or sentences.
         ids: n numbers that hits carry.
         precision: Of the copy that is searched, ``narrow``; there is none for "fp32".
     """
 
-    dim: int
     embeddings: FloatArray
     keys: list[Key] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
@@ -38,9 +37,9 @@ class Gallery(Generic[Key]):
         self.narrow = narrow_gallery(self.embeddings, self.precision)
 
     @classmethod
-    def empty(cls, dim: int, precision: Precision = "fp32") -> Gallery[Key]:
+    def empty(cls, columns: int, precision: Precision = "fp32") -> Gallery[Key]:
         """Returns a gallery of no items."""
-        return cls(dim, np.empty((0, dim), np.float32), precision=precision)
+        return cls(np.empty((0, columns), np.float32), precision=precision)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -79,7 +78,24 @@ class Gallery(Generic[Key]):
             self.narrow = narrow_gallery(self.embeddings, self.precision)
         return dropped
 
+    def mask(self, ids: Collection[int]) -> BoolArray:
+        """Returns which rows are the items with these ids: bool (n,).
+
+        Raises:
+            InvalidInputError: They are no ids.
+        """
+        if not isinstance(ids, Collection) or not all(isinstance(i, int | np.integer) for i in ids):
+            raise InvalidInputError(f"only: expected ids (int); got {str(ids)[:80]}")
+        wanted = set(ids)
+        return np.fromiter((id_ in wanted for id_ in self.ids), np.bool_, len(self))
+
+    def replace(self, embeddings: FloatArray) -> None:
+        """Puts other rows in the place of all, e.g. wider ones: float32 (n, columns)."""
+        self.embeddings = self._buffer = embeddings
+        self.narrow = narrow_gallery(self.embeddings, self.precision)
+
     def _grow(self) -> None:
-        larger = np.empty((max(64, 2 * len(self._buffer)), self.dim), np.float32)
+        columns = self._buffer.shape[1]
+        larger = np.empty((max(64, 2 * len(self._buffer)), columns), np.float32)
         larger[: len(self._buffer)] = self._buffer
         self._buffer = larger

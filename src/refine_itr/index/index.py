@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,19 +13,20 @@ import numpy as np
 
 from refine_itr.errors import IndexFileError, InvalidInputError, ModelMismatchError
 from refine_itr.index.gallery import Gallery
-from refine_itr.index.matching import BoolArray, IdArray, search_worker, top_k
 from refine_itr.index.progress import tracked
+from refine_itr.index.scorer import Ranking, Scorer, bank_of, gallery_rows
+from refine_itr.index.sources import picture_files
 from refine_itr.index.storage import StoredIndex, read_index, write_index
 from refine_itr.model import Model, load
 from refine_itr.query import embed_query
-from refine_itr.types import Failure, FloatArray, Hit, PictureSource, Precision
+from refine_itr.scoring import QueryBank
+from refine_itr.types import Failure, FloatArray, Hit, Kind, PictureSource, Precision
 
 if TYPE_CHECKING:
     from refine_itr.pipeline import Overflow, Pipeline, Stage
 
 _log = logging.getLogger("refine_itr")
 
-Kind = Literal["images", "texts"]
 Stamp = tuple[int, int]  # size in bytes, time of last change in nanoseconds
 
 
@@ -55,16 +56,24 @@ class Index:
         model: Embeds what is added and what is asked.
         precision: "bf16" and "int8" search a copy of the embeddings in a half or a quarter of
             the memory, kept beside them, and find the same as "fp32", bit for bit.
+        query_bank: What ``set_query_bank`` takes.
 
     Raises:
-        InvalidInputError: There is no such precision.
+        InvalidInputError: There is no such precision, or no such bank.
     """
 
-    def __init__(self, model: Model, precision: Precision = "fp32") -> None:
+    def __init__(
+        self,
+        model: Model,
+        precision: Precision = "fp32",
+        *,
+        query_bank: QueryBank | Literal["model"] | None = None,
+    ) -> None:
         self.model = model
         self.precision = precision
-        self._images: Gallery[str] = Gallery.empty(model.dim, precision)
-        self._texts: Gallery[str] = Gallery.empty(model.dim, precision)
+        self._bank = bank_of(model, query_bank)
+        self._images: Gallery[str] = Gallery.empty(self._columns, precision)
+        self._texts: Gallery[str] = Gallery.empty(self._columns, precision)
         self._stamps: dict[str, Stamp] = {}
         self._next_id = 0
 
@@ -81,6 +90,11 @@ class Index:
         """Number of sentences."""
         return len(self._texts)
 
+    @property
+    def query_bank(self) -> QueryBank | None:
+        """What corrects hubs, or None."""
+        return self._bank
+
     def add_images(
         self, source: str | Path | Iterable[str | Path], *, progress: bool | None = None
     ) -> AddReport:
@@ -96,7 +110,7 @@ class Index:
             InvalidInputError: A path does not exist.
         """
         report = AddReport()
-        paths = dict.fromkeys(_picture_files(source))  # each once, in order
+        paths = dict.fromkeys(picture_files(source))  # each once, in order
         stamps = self._changed(paths, report)
         for outcome in self.model.embed_image_stream(tracked(stamps, len(stamps), progress)):
             if outcome.error is not None:
@@ -104,7 +118,7 @@ class Index:
                 continue
             key = str(outcome.item)
             self._stamps[key] = stamps[outcome.item]
-            if self._put(self._images, key, outcome.value):
+            if self._put(self._images, key, self._rows(outcome.value[None], "images")[0]):
                 report.added += 1
             else:
                 report.updated += 1
@@ -120,9 +134,30 @@ class Index:
             raise InvalidInputError("sentences: expected several, e.g. a list; got one str")
         given = list(sentences)
         new = [s for s in dict.fromkeys(given) if s not in self._texts]
-        for sentence, embedding in zip(new, self.model.embed_texts(new), strict=True):
-            self._put(self._texts, sentence, embedding)
+        rows = self._rows(self.model.embed_texts(new), "texts")
+        for sentence, row in zip(new, rows, strict=True):
+            self._put(self._texts, sentence, row)
         return AddReport(added=len(new), unchanged=len(given) - len(new))
+
+    def set_query_bank(self, bank: QueryBank | Literal["model"] | None) -> None:
+        """Corrects hubs from now on: items that are near every query, whatever it asks for.
+
+        Every item gets an offset, those here now and those added later; ``save`` keeps them.
+        Hits are ranked by score plus offset where a sentence finds photographs or a photograph
+        finds sentences.
+
+        Args:
+            bank: Typical queries; "model" for those that the model brings, which also give
+                ``Hit.relevance``; None to rank by the inner product alone.
+
+        Raises:
+            InvalidInputError: The bank is of other embeddings, or the model brings none.
+        """
+        new = bank_of(self.model, bank)
+        plain = [g.embeddings[:, : self.model.dim] for g in (self._images, self._texts)]
+        self._bank = new
+        self._images.replace(self._rows(plain[0], "images"))
+        self._texts.replace(self._rows(plain[1], "texts"))
 
     def remove_missing(self) -> int:
         """Forgets the photographs whose file is gone; returns how many."""
@@ -138,6 +173,7 @@ class Index:
         *,
         among: Kind | None = None,
         only: Collection[int] | None = None,
+        min_relevance: float | None = None,
     ) -> list[Hit]:
         """Returns the k items that fit best, the best first.
 
@@ -148,48 +184,62 @@ class Index:
                 finds sentences; an index that has only one kind is searched for that.
             only: Ids (``Hit.id``) of items; nothing else is found. Ids that are not among what is
                 searched count for nothing. None searches all.
+            min_relevance: Leave out hits of less relevance, from 0 to 1; needs a calibrated
+                model's query bank, see ``set_query_bank``.
 
         Returns:
             Hits whose ``item`` is a Path (photograph) or a str (sentence).
 
         Raises:
-            InvalidInputError: k is below 1, or another argument is none of the above.
+            InvalidInputError: k is below 1, relevance is not known, or an argument is none of
+                the above.
             PictureError: The picture cannot be read.
         """
-        gallery = self._gallery(_checked(among) or self._natural_kind(query))
-        allowed = None if only is None else _rows_of(gallery, only)
-        embedding = embed_query(self.model, query)
-        scores, rows = top_k(
-            embedding,
+        found = _checked(among) or self._natural_kind(query)
+        scorer = self._scorer("texts" if isinstance(query, str) else "images", found)
+        scorer.check(min_relevance)
+        gallery = self._gallery(found)
+        allowed = None if only is None else gallery.mask(only)
+        (ranking,) = scorer.rank(
+            embed_query(self.model, query),
             gallery.embeddings,
             k,
             self.model.threads,
             narrow=gallery.narrow,
             allowed=allowed,
         )
-        return self._hits(gallery, scores[0], rows[0])
+        return self._hits(gallery, ranking, min_relevance)
 
-    def stages(self, k: int = 10, *, among: Kind | None = None) -> list[Stage]:
+    def stages(
+        self, k: int = 10, *, among: Kind | None = None, min_relevance: float | None = None
+    ) -> list[Stage]:
         """Returns the stages from a picture to its hits: those of the model, then "search".
 
         Args:
             k: How many hits.
             among: What to search; by default sentences, or photographs if there are no sentences.
+            min_relevance: As for ``search``.
 
         Raises:
-            InvalidInputError: k is below 1, or ``among`` is none of the above.
+            InvalidInputError: k is below 1, relevance is not known, or an argument is none of
+                the above.
         """
         from refine_itr.assembly import SEARCH, stages_of
 
         if k < 1:
             raise InvalidInputError(f"k: expected at least 1, got {k}")
-        gallery = self._gallery(_checked(among) or self._natural_kind(None))
+        found = _checked(among) or self._natural_kind(None)
+        scorer = self._scorer("images", found)
+        scorer.check(min_relevance)
+        gallery = self._gallery(found)
+        items, narrow = gallery.embeddings, gallery.narrow
         plan = self.model.plan
         planned = plan.stage(SEARCH)
-        find = search_worker(gallery.embeddings, k, planned.threads, gallery.narrow)
 
         def search(embeddings: list[FloatArray]) -> list[list[Hit]]:
-            return [self._hits(gallery, scores, rows) for scores, rows in find(embeddings)]
+            queries = np.stack(embeddings)
+            rankings = scorer.rank(queries, items, k, planned.threads, narrow=narrow)
+            return [self._hits(gallery, ranking, min_relevance) for ranking in rankings]
 
         return [*self.model.stages(), *stages_of(plan, {SEARCH: [search] * planned.workers})]
 
@@ -198,6 +248,7 @@ class Index:
         k: int = 10,
         *,
         among: Kind | None = None,
+        min_relevance: float | None = None,
         overflow: Overflow = "block",
         deadline_s: float | None = None,
     ) -> Pipeline:
@@ -208,7 +259,7 @@ class Index:
         """
         from refine_itr.assembly import start
 
-        stages = self.stages(k, among=among)
+        stages = self.stages(k, among=among, min_relevance=min_relevance)
         return start(self.model.plan, stages, overflow=overflow, deadline_s=deadline_s)
 
     def save(self, path: str | Path) -> None:
@@ -226,7 +277,11 @@ class Index:
             "texts": [list(row) for row in zip(self._texts.keys, self._texts.ids, strict=True)],
         }
         stored = StoredIndex(
-            self.model.fingerprint, self._images.embeddings, self._texts.embeddings, records
+            self.model.fingerprint,
+            self._images.embeddings,
+            self._texts.embeddings,
+            records,
+            self._bank,
         )
         write_index(Path(path), stored)
 
@@ -234,7 +289,7 @@ class Index:
     def open(
         cls, path: str | Path, model: Model | None = None, *, precision: Precision = "fp32"
     ) -> Index:
-        """Opens a saved index; its embeddings are memory-mapped.
+        """Opens a saved index; its embeddings are memory-mapped, its query bank comes with it.
 
         Args:
             path: What ``save`` wrote.
@@ -264,8 +319,9 @@ class Index:
     def _restore(self, stored: StoredIndex) -> None:
         records: dict[str, Any] = stored.records
         images, texts = records["images"], records["texts"]
+        self._bank = bank_of(self.model, stored.bank)
         for rows, matrix in ((images, stored.images), (texts, stored.texts)):
-            if matrix.shape != (len(rows), self.model.dim):
+            if matrix.shape != (len(rows), self._columns):
                 raise ValueError("a row of embeddings for each record")
         self._images = self._restored(stored.images, images)
         self._texts = self._restored(stored.texts, texts)
@@ -274,7 +330,17 @@ class Index:
 
     def _restored(self, embeddings: FloatArray, records: list[list[Any]]) -> Gallery[str]:
         keys, ids = [str(r[0]) for r in records], [int(r[1]) for r in records]
-        return Gallery(self.model.dim, embeddings, keys, ids, self.precision)
+        return Gallery(embeddings, keys, ids, self.precision)
+
+    @property
+    def _columns(self) -> int:
+        return self.model.dim + (self._bank is not None)
+
+    def _rows(self, embeddings: FloatArray, kind: Kind) -> FloatArray:
+        return gallery_rows(self._bank, embeddings, kind, self.model.threads)
+
+    def _scorer(self, asked: Kind, found: Kind) -> Scorer:
+        return Scorer.of(self.model, self._bank, asked, found)
 
     def _put(self, gallery: Gallery[str], key: str, embedding: np.ndarray[Any, Any]) -> bool:
         is_new = gallery.put(key, embedding, self._next_id)
@@ -297,12 +363,13 @@ class Index:
                 changed[path] = stamp
         return changed
 
-    def _hits(self, gallery: Gallery[str], scores: FloatArray, rows: IdArray) -> list[Hit]:
+    def _hits(
+        self, gallery: Gallery[str], ranking: Ranking, min_relevance: float | None
+    ) -> list[Hit]:
         as_item = Path if gallery is self._images else str
-        return [
-            Hit(rank, float(score), as_item(gallery.keys[row]), gallery.ids[row])
-            for rank, (score, row) in enumerate(zip(scores, rows, strict=True), start=1)
-        ]
+        return ranking.hits(
+            lambda row: as_item(gallery.keys[row]), gallery.ids.__getitem__, min_relevance
+        )
 
     def _natural_kind(self, query: object) -> Kind:
         wanted: Kind = "images" if isinstance(query, str) else "texts"
@@ -311,14 +378,6 @@ class Index:
 
     def _gallery(self, kind: Kind) -> Gallery[str]:
         return self._images if kind == "images" else self._texts
-
-
-def _rows_of(gallery: Gallery[str], ids: Collection[int]) -> BoolArray:
-    """The rows of the items with these ids, as a mask."""
-    if not isinstance(ids, Collection) or not all(isinstance(i, int | np.integer) for i in ids):
-        raise InvalidInputError(f"only: expected ids (int); got {str(ids)[:80]}")
-    wanted = set(ids)
-    return np.fromiter((id_ in wanted for id_ in gallery.ids), np.bool_, len(gallery))
 
 
 def _checked(among: Kind | None) -> Kind | None:
@@ -330,20 +389,3 @@ def _checked(among: Kind | None) -> Kind | None:
 def _skipped(path: object, reason: str) -> Failure:
     _log.warning("skipped %s: %s", path, reason)
     return Failure(path, reason)
-
-
-def _picture_files(source: str | Path | Iterable[str | Path]) -> Iterator[Path]:
-    """Yields absolute paths of files, so that an index does not depend on the current folder."""
-    from refine_itr.decoding import find_pictures
-
-    for entry in [source] if isinstance(source, str | Path) else source:
-        path = Path(os.path.abspath(entry))  # noqa: PTH100  (resolve() would follow links)
-        if path.is_dir():
-            found = find_pictures(path)
-            if not found:
-                _log.warning("no pictures found in %s", path)
-            yield from found
-        elif path.is_file():
-            yield path
-        else:
-            raise InvalidInputError(f"{entry}: expected a picture or a folder; there is none")

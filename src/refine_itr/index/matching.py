@@ -69,7 +69,7 @@ def top_k(
 
 
 def search_worker(
-    gallery: FloatArray, k: int, threads: int, narrow: _core.NarrowGallery | None = None
+    gallery: FloatArray, k: int, threads: int
 ) -> Callable[[list[FloatArray]], list[tuple[FloatArray, IdArray]]]:
     """Returns the work of a pipeline's "search": embeddings (D,) to scores (k,) and ids (k,).
 
@@ -77,11 +77,10 @@ def search_worker(
         gallery: float32 (n, D).
         k: How many.
         threads: Threads of a batch; 0 means all cores.
-        narrow: The gallery's ``narrow_gallery``, or None.
     """
 
     def search(embeddings: list[FloatArray]) -> list[tuple[FloatArray, IdArray]]:
-        scores, ids = top_k(np.stack(embeddings), gallery, k, threads, narrow=narrow)
+        scores, ids = top_k(np.stack(embeddings), gallery, k, threads)
         return list(zip(scores, ids, strict=True))
 
     return search

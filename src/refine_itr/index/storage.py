@@ -2,25 +2,29 @@
 
 Tensors ``images`` (n, D) and ``texts`` (m, D), float32; ``records``, uint8: UTF-8 JSON with what
 each row stands for. Metadata: format, version and the model's fingerprint.
+
+An index that corrects hubs is of version 2: D + 1 columns, the last one the offsets; and the bank
+of queries that they come from, float16 (., D) in ``bank.images`` and ``bank.texts``, with its
+``temperature`` in the metadata.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from refine_itr.errors import IndexFileError
+from refine_itr.scoring import QueryBank
 from refine_itr.types import FloatArray
+from refine_itr.writing import write_safetensors
 
 FORMAT = "refine-itr-index"
-VERSION = "1"
+PLAIN, CORRECTED = "1", "2"  # versions
 
 
 @dataclass(frozen=True)
@@ -29,15 +33,17 @@ class StoredIndex:
 
     Attributes:
         model: Fingerprint of the model that made it.
-        images: float32 (n, D).
-        texts: float32 (m, D).
+        images: float32 (n, D), or (n, D + 1) with a bank.
+        texts: float32 (m, D), or (m, D + 1) with a bank.
         records: What the rows stand for; see ``refine_itr.index.index``.
+        bank: Where the offsets come from; None: there are none.
     """
 
     model: str
     images: FloatArray
     texts: FloatArray
     records: dict[str, Any]
+    bank: QueryBank | None = None
 
 
 def write_index(path: Path, index: StoredIndex) -> None:
@@ -46,28 +52,20 @@ def write_index(path: Path, index: StoredIndex) -> None:
     Raises:
         IndexFileError: The file cannot be written.
     """
-    from safetensors.numpy import save_file
-
     records = np.frombuffer(json.dumps(index.records).encode(), np.uint8)
-    tensors = {"images": index.images, "texts": index.texts, "records": records}
-    metadata = {"format": FORMAT, "version": VERSION, "model": index.model}
+    tensors: dict[str, npt.NDArray[Any]] = {
+        "images": index.images,
+        "texts": index.texts,
+        "records": records,
+    }
+    metadata = {"format": FORMAT, "version": PLAIN, "model": index.model}
+    if bank := index.bank:
+        tensors |= {"bank.images": bank.images, "bank.texts": bank.texts}
+        metadata |= {"version": CORRECTED, "temperature": repr(bank.temperature)}
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        write_safetensors(path, tensors, metadata)
     except OSError as exc:
         raise IndexFileError(f"{path}: cannot be written; {exc.strerror}") from exc
-    staging = Path(name)
-    try:
-        os.close(descriptor)
-        save_file({n: np.ascontiguousarray(t) for n, t in tensors.items()}, staging, metadata)
-        staging.chmod(_new_file_mode())
-        _sync(staging)
-        staging.replace(path)
-        _sync(path.parent)
-    except OSError as exc:
-        raise IndexFileError(f"{path}: cannot be written; {exc.strerror}") from exc
-    finally:
-        with suppress(OSError):
-            staging.unlink()
 
 
 def read_index(path: Path) -> StoredIndex:
@@ -86,18 +84,32 @@ def read_index(path: Path) -> StoredIndex:
             _check_metadata(path, metadata)
             records = json.loads(file.get_tensor("records").tobytes())
             matrices = {name: _map(path, name) for name in ("images", "texts")}
+            bank = _read_bank(path, file, metadata)
     except (SafetensorError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as exc:
         raise IndexFileError(f"{path}: expected an index file; {exc}") from exc
     if not isinstance(records, dict):
         raise IndexFileError(f"{path}: records: expected an object")
-    return StoredIndex(metadata["model"], matrices["images"], matrices["texts"], records)
+    return StoredIndex(metadata["model"], matrices["images"], matrices["texts"], records, bank)
 
 
 def _check_metadata(path: Path, metadata: dict[str, str]) -> None:
     if metadata.get("format") != FORMAT or "model" not in metadata:
         raise IndexFileError(f"{path}: expected an index file; got another safetensors file")
-    if metadata.get("version") != VERSION:
-        raise IndexFileError(f"{path}: expected version {VERSION}, got {metadata.get('version')!r}")
+    if (version := metadata.get("version")) not in (PLAIN, CORRECTED):
+        raise IndexFileError(f"{path}: expected version {PLAIN} or {CORRECTED}, got {version!r}")
+
+
+def _read_bank(path: Path, file: Any, metadata: dict[str, str]) -> QueryBank | None:
+    if metadata["version"] == PLAIN:
+        return None
+    try:
+        return QueryBank(
+            file.get_tensor("bank.texts"),
+            file.get_tensor("bank.images"),
+            temperature=float(metadata["temperature"]),
+        )
+    except (KeyError, TypeError, ValueError) as exc:  # an InvalidInputError is a ValueError
+        raise IndexFileError(f"{path}: {exc}") from exc
 
 
 def _map(path: Path, name: str) -> FloatArray:
@@ -114,18 +126,3 @@ def _map(path: Path, name: str) -> FloatArray:
     if offset % np.dtype(np.float32).itemsize:
         raise IndexFileError(f"{path}: {name}: expected data aligned to 4 bytes; got byte {offset}")
     return np.memmap(path, np.float32, mode="c", offset=offset, shape=shape)
-
-
-def _new_file_mode() -> int:
-    """The mode that a file made by open() would get; mkstemp makes private ones."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

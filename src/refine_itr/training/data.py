@@ -21,13 +21,13 @@ class Split:
         sentences: m sentences.
         owner: int64 (m,): the image that each sentence describes.
         photographs: n files, or None.
-        features: float32 (n, K, C), memory-mapped, or None.
+        features: float16 or float32 (n, K, C), memory-mapped, or None.
     """
 
     sentences: list[str]
     owner: npt.NDArray[np.int64]
     photographs: list[Path] | None = None
-    features: npt.NDArray[np.float32] | None = None
+    features: npt.NDArray[np.floating] | None = None
 
     @property
     def images(self) -> int:

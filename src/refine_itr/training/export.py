@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from refine_itr.bundle import write_bundle
+from refine_itr.bundle import HEAD, TwoStageConfig, write_bundle
 from refine_itr.errors import RefineItrError
 from refine_itr.evaluation import Recalls
 from refine_itr.training.card import Provenance, model_card
@@ -36,8 +36,8 @@ def export_best(
         prepared: The run's data and model.
         folder: Where to; an existing bundle there is replaced.
         provenance: What the card says of data and licence.
-        detector: The ONNX detector that made ready-made features; None for photographs, whose
-            detector is the backbone.
+        detector: The ONNX detector that made ready-made features, of two graphs the first one;
+            None for photographs, whose detector is the backbone.
 
     Raises:
         RefineItrError: The checkpoint is damaged, or a matrix is too large for float16.
@@ -57,6 +57,7 @@ def export_best(
         prepared.tokenizer.to_str(),
         _detector(learner, detector),
         model_card(prepared, measured, provenance),
+        _head(learner, detector),
     )
     return measured
 
@@ -66,6 +67,12 @@ def _detector(learner: Learner, path: Path | None) -> bytes:
         return detector_onnx(learner.backbone, input_size=learner.recipe.input_size)
     assert path is not None  # checked before training
     return path.read_bytes()
+
+
+def _head(learner: Learner, path: Path | None) -> bytes | None:
+    if path is None or not isinstance(learner.config.detector, TwoStageConfig):
+        return None
+    return path.with_name(HEAD).read_bytes()
 
 
 @torch.no_grad()

@@ -102,7 +102,7 @@ class ViewCache:
         self._trunk = trunk
         self._settings = settings
         self._progress = progress
-        folder = folder / _key(photographs, trunk, settings)
+        folder = folder / pictures_key(f"{trunk.fingerprint()} {settings}", photographs)
         folder.mkdir(parents=True, exist_ok=True)
         self._views = [self._open(folder / f"{view}.npy", view) for view in range(views)]
 
@@ -159,16 +159,17 @@ class FeatureTable:
 
     views = 1
 
-    def __init__(self, features: npt.NDArray[np.float32]) -> None:
+    def __init__(self, features: npt.NDArray[np.floating]) -> None:
         self._features = features
 
     def load(self, images: npt.NDArray[np.int64], views: npt.NDArray[np.int64]) -> Tensor:
-        """Features (n, K, C) of some images."""
-        return torch.from_numpy(np.asarray(self._features[images]))
+        """Features (n, K, C) of some images, float32."""
+        return torch.from_numpy(np.asarray(self._features[images], np.float32))
 
 
-def _key(photographs: Sequence[Path], trunk: FrozenTrunk, settings: ViewSettings) -> str:
-    digest = hashlib.sha256(f"{trunk.fingerprint()} {settings}".encode())
+def pictures_key(treatment: str, photographs: Sequence[Path]) -> str:
+    """A name for what ``treatment`` makes of pictures; changes with each picture's file."""
+    digest = hashlib.sha256(treatment.encode())
     for path in photographs:
         status = path.stat()
         identity = [str(path.resolve()), status.st_size, status.st_mtime_ns]

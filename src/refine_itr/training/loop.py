@@ -74,7 +74,9 @@ class Trainer:
         torch.manual_seed(self._recipe.seed)
         self._learner = prepared.learner
         self._average = Average(self._learner, self._recipe.ema_decay)
-        self._optimizer = torch.optim.AdamW(self._learner.parameter_groups(), betas=_BETAS)
+        self._optimizer = torch.optim.AdamW(
+            self._learner.parameter_groups(), betas=_BETAS, fused=True
+        )
 
     def resume(self) -> None:
         """Goes on from the folder's last checkpoint.
@@ -106,13 +108,9 @@ class Trainer:
             if not self._train_epoch(plan):
                 return False
             trained = time.perf_counter()
-            result = recalls(
-                self._average.model, self._data.val, self._data.val_views, self._data.val_tokens
-            )
             loss = position.loss_sum / len(plan)
             position.epoch, position.step, position.loss_sum = position.epoch + 1, 0, 0.0
-            self._keep_if_best(result)
-            self._log(loss, result, trained - started)
+            self._log(loss, self._keep_epoch(), trained - started)
             self._save()
         return True
 
@@ -172,21 +170,28 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rates[group["role"]]
 
-    def _keep_if_best(self, result: Recalls) -> None:
-        if result.rsum > self._position.best_rsum:
-            self._position.best_rsum = result.rsum
-            self._position.best_epoch = self._position.epoch
-            state = {"learner": self._average.model.state_dict()}
-            save_checkpoint(self._out / BEST, state)
+    def _keep_epoch(self) -> Recalls | None:
+        """Saves the weights if they are the ones to export so far; returns what was measured."""
+        position, data = self._position, self._data
+        if self._recipe.keep_epoch == "last":
+            if position.epoch == self._recipe.epochs:
+                self._save_best()
+            return None
+        result = recalls(self._average.model, data.val, data.val_views, data.val_tokens)
+        if result.rsum > position.best_rsum:
+            position.best_rsum = result.rsum
+            self._save_best()
+        return result
 
-    def _log(self, loss: float, result: Recalls, seconds: float) -> None:
-        line = {
-            "epoch": self._position.epoch,
-            "loss": round(loss, 4),
-            **result.to_json(),
-            "best_epoch": self._position.best_epoch,
-            "seconds": round(seconds, 1),
-        }
+    def _save_best(self) -> None:
+        self._position.best_epoch = self._position.epoch
+        save_checkpoint(self._out / BEST, {"learner": self._average.model.state_dict()})
+
+    def _log(self, loss: float, result: Recalls | None, seconds: float) -> None:
+        line: dict[str, Any] = {"epoch": self._position.epoch, "loss": round(loss, 4)}
+        if result is not None:
+            line |= {**result.to_json(), "best_epoch": self._position.best_epoch}
+        line["seconds"] = round(seconds, 1)
         with (self._out / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self._on_epoch(line)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from refine_itr.bundle import BundleConfig, ImageConfig, TextConfig
+from refine_itr.training.gru import run_gru
 
 _NORM_DIM = {"region": 1, "feature": 2}
 
@@ -27,6 +28,10 @@ class GraphLayer(nn.Module):
 
     Light-GCN (Refine-ITR, equation 3): ``V* = BN(W_r(A V W_g)) + V`` with ``A = W_sigma V V^T``.
     VSRN-GCN (VSRN, ICCV 2019): the same with ``A = theta(V) phi(V)^T``.
+
+    A large batch first multiplies the weights that follow each other without anything between
+    them (the algebra of ``refine_itr.encoding.folding``): the same function and gradients, to
+    rounding, for half of the products.
     """
 
     def __init__(self, config: ImageConfig, dim: int) -> None:
@@ -49,14 +54,38 @@ class GraphLayer(nn.Module):
 
     def forward(self, v: Tensor) -> Tensor:
         """Maps (n, K, D) to the same shape."""
-        if self.light:
-            affinity: Tensor = self.sigma @ (v @ v.transpose(1, 2))
-        else:
-            affinity = self.theta(v) @ self.phi(v).transpose(1, 2)
-        update: Tensor = self.r((affinity * self.scale) @ self.g(v)).to(v.dtype)
+        # Products of two weights cost D rows, and then save one row for each region.
+        fold = v.shape[0] * v.shape[1] > v.shape[2]
+        affinity = self._affinity(v, fold) * self.scale
+        update = (self._fold_project if fold else self._project)(affinity, v).to(v.dtype)
         if self.bn is not None:
             update = self.bn(update.flatten(0, 1)).view_as(v)
         return v + update
+
+    def _affinity(self, v: Tensor, fold: bool) -> Tensor:
+        """(n, K, K)."""
+        if self.light:
+            light: Tensor = self.sigma @ (v @ v.transpose(1, 2))
+            return light
+        if not fold:
+            affinity: Tensor = self.theta(v) @ self.phi(v).transpose(1, 2)
+            return affinity
+        # theta(V) phi(V)^T = (V M + 1 w^T) V^T + (V u + c) 1^T
+        theta, phi = self.theta, self.phi
+        m_transposed = phi.weight.T @ theta.weight
+        left = F.linear(v, m_transposed, phi.weight.T @ theta.bias)
+        column = F.linear(v, theta.weight.T @ phi.bias, theta.bias @ phi.bias)
+        return left @ v.transpose(1, 2) + column[:, :, None]
+
+    def _project(self, affinity: Tensor, v: Tensor) -> Tensor:
+        projected: Tensor = self.r(affinity @ self.g(v))
+        return projected
+
+    def _fold_project(self, affinity: Tensor, v: Tensor) -> Tensor:
+        """``_project`` as (A V) F^T + (A 1) f^T + b_r, with F = W_r W_g and f = W_r b_g."""
+        g, r = self.g, self.r
+        projected = F.linear(affinity @ v, r.weight @ g.weight, r.bias)
+        return projected + affinity.sum(2, keepdim=True) * (r.weight @ g.bias)
 
 
 class ImageEncoder(nn.Module):
@@ -96,8 +125,9 @@ class ImageEncoder(nn.Module):
 
     def _pool(self, v: Tensor) -> Tensor:
         if self.gru is not None:
-            _, last = self.gru(v)
-            return last[0]  # type: ignore[no-any-return]
+            n, regions, _ = v.shape
+            steps = v.transpose(0, 1).flatten(0, 1)
+            return run_gru(self.gru, steps, [n] * regions)[-n:]
         if self.config.pooling == "mean":
             return v.mean(1)
         return v.topk(self.config.pool_top, dim=1).values.mean(1)
@@ -125,11 +155,11 @@ class TextEncoder(nn.Module):
         """Embeds sentences; ``lengths`` (n,) int64 on the CPU, each at least 1."""
         words = F.dropout(self.embedding(tokens), self.dropout, self.training)
         packed = pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
-        states, last = self.gru(packed)
+        states = run_gru(self.gru, packed.data, packed.batch_sizes.tolist())
+        padded, _ = pad_packed_sequence(packed._replace(data=states), batch_first=True)
         if self.config.pooling == "last":
-            pooled = last[0]
+            pooled = padded[torch.arange(len(padded)), lengths - 1]
         else:
-            padded, _ = pad_packed_sequence(states, batch_first=True)
             pooled = padded.sum(1) / lengths[:, None].to(padded)
         pooled = F.dropout(pooled, self.dropout / 3, self.training)
         return F.normalize(pooled.to(self.embedding.weight.dtype), dim=1)

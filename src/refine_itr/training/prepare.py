@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+from refine_itr.bundle import AnyDetectorConfig
 from refine_itr.errors import DatasetError, InvalidInputError
 from refine_itr.training.backbone import BLOCKS, EfficientNetLite0, load_pretrained
 from refine_itr.training.batches import TokenTable, ViewSource
@@ -59,8 +60,19 @@ class Prepared:
     knowledge: Knowledge | None
 
 
-def prepare(recipe: Recipe, sources: Sources, progress: Progress) -> Prepared:
-    """Reads the data and builds the model; seeds PyTorch, so that weights depend on the seed.
+def prepare(
+    recipe: Recipe,
+    sources: Sources,
+    progress: Progress,
+    detector: AnyDetectorConfig | None = None,
+) -> Prepared:
+    """Reads the data and builds the model, as ``prepare_splits`` does.
+
+    Args:
+        recipe: How to train.
+        sources: The data.
+        progress: Told of what is done.
+        detector: What made ready-made features; None for a grid.
 
     Raises:
         DatasetError: The data do not fit together.
@@ -68,20 +80,45 @@ def prepare(recipe: Recipe, sources: Sources, progress: Progress) -> Prepared:
     """
     train = read_split(sources.train, sources.images)
     val = read_split(sources.val, sources.images)
+    return prepare_splits(recipe, train, val, sources.cache, progress, detector)
+
+
+def prepare_splits(
+    recipe: Recipe,
+    train: Split,
+    val: Split,
+    cache: Path,
+    progress: Progress,
+    detector: AnyDetectorConfig | None = None,
+) -> Prepared:
+    """Builds the model; seeds PyTorch, so that weights depend on the seed.
+
+    Args:
+        recipe: The choices.
+        train: What is trained on.
+        val: What is measured on.
+        cache: Folder for what is computed once.
+        progress: Told of what is being done.
+        detector: What made ready-made features; None for a grid.
+
+    Raises:
+        DatasetError: The data do not fit together.
+        InvalidInputError: The recipe does not fit the data.
+    """
     if (train.features is None) != (val.features is None):
         raise DatasetError("expected photographs for training and validation, or features for both")
     teacher = None
     if recipe.teacher:
-        teacher = CachedTeacher(SentenceModel(teacher_folder()), sources.cache, progress)
+        teacher = CachedTeacher(SentenceModel(teacher_folder()), cache, progress)
     more = teacher.frequent_words() if teacher else []
     words = choose_words(train.sentences, recipe.min_word_count, more, recipe.extra_words)
     tokenizer = make_tokenizer(words)
 
     torch.manual_seed(recipe.seed)
-    learner = _make_learner(recipe, train, len(words) + len(SPECIAL_TOKENS))
+    learner = _make_learner(recipe, train, len(words) + len(SPECIAL_TOKENS), detector)
     if teacher:
         _set_word_vectors(learner, teacher, words)
-    train_views, val_views = _view_sources(recipe, train, val, learner, sources.cache, progress)
+    train_views, val_views = _view_sources(recipe, train, val, learner, cache, progress)
     return Prepared(
         recipe=recipe,
         tokenizer=tokenizer,
@@ -96,10 +133,13 @@ def prepare(recipe: Recipe, sources: Sources, progress: Progress) -> Prepared:
     )
 
 
-def _make_learner(recipe: Recipe, train: Split, vocabulary: int) -> Learner:
+def _make_learner(
+    recipe: Recipe, train: Split, vocabulary: int, detector: AnyDetectorConfig | None
+) -> Learner:
     if train.features is not None:
         _, regions, features = train.features.shape
-        return Learner(recipe, recipe.bundle_config(vocabulary, regions, features), None)
+        config = recipe.bundle_config(vocabulary, regions, features, detector)
+        return Learner(recipe, config, None)
     return Learner(recipe, recipe.bundle_config(vocabulary), load_pretrained())
 
 

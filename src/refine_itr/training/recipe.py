@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from refine_itr.bundle import BundleConfig, DetectorConfig, ImageConfig, TextConfig
+from refine_itr.bundle import (
+    AnyDetectorConfig,
+    BundleConfig,
+    DetectorConfig,
+    ImageConfig,
+    TextConfig,
+)
 from refine_itr.errors import InvalidInputError
 from refine_itr.training.backbone import BLOCKS, FEATURES, STRIDE
 
@@ -19,6 +25,7 @@ _CHOICES = {
     "pooling": ("gru", "mean", "max-of-top"),
     "text_pooling": ("last", "mean"),
     "loss": ("info-nce", "hinge"),
+    "keep_epoch": ("best", "last"),
     "precision": ("bfloat16", "float32"),
 }
 _SHARES = (
@@ -78,6 +85,8 @@ class Recipe:
             sentence model's space, and its embeddings of the sentences.
         distill_text: Weight of the loss that draws sentence embeddings to the sentence model's.
         distill_image: The same for image embeddings and the mean of their sentences.
+        keep_epoch: "best" measures every epoch on the validation split and exports the best one;
+            "last" chooses nothing by that split.
         precision: "bfloat16" multiplies in bfloat16 where PyTorch's autocast allows it.
         seed: Of all that is random.
     """
@@ -126,6 +135,7 @@ class Recipe:
     teacher_contrast: float = 0.5
     distill_text: float = 1.0
     distill_image: float = 0.5
+    keep_epoch: str = "best"
     precision: str = "bfloat16"
     seed: int = 0
 
@@ -150,17 +160,28 @@ class Recipe:
         return self.input_size // STRIDE - 1
 
     def bundle_config(
-        self, vocabulary: int, regions: int | None = None, features: int = FEATURES
+        self,
+        vocabulary: int,
+        regions: int | None = None,
+        features: int = FEATURES,
+        detector: AnyDetectorConfig | None = None,
     ) -> BundleConfig:
         """The architecture for a vocabulary, and for K x C features that come ready-made.
 
+        Args:
+            vocabulary: Words.
+            regions: K; None for the grid's.
+            features: C.
+            detector: What made the features; None for a grid.
+
         Raises:
-            InvalidInputError: ``regions`` is not a square: a bundle's detector is a grid.
+            InvalidInputError: ``regions`` is not a square, with a grid.
+            BundleError: ``detector`` gives another number of regions.
         """
         regions = self.grid**2 if regions is None else regions
-        grid = math.isqrt(regions)
-        if grid**2 != regions:
-            raise InvalidInputError(f"features: expected a square number of regions, got {regions}")
+        if detector is None:
+            detector = self._grid_config(regions)
+        detector.check_regions(regions)
         image = ImageConfig(
             regions=regions,
             features=features,
@@ -175,7 +196,13 @@ class Recipe:
             embedding_batch_norm=self.embedding_batch_norm,
         )
         text = TextConfig(vocabulary=vocabulary, word_dim=self.word_dim, pooling=self.text_pooling)
-        return BundleConfig(self.dim, image, text, DetectorConfig("grid", self.input_size, grid))
+        return BundleConfig(self.dim, image, text, detector)
+
+    def _grid_config(self, regions: int) -> DetectorConfig:
+        grid = math.isqrt(regions)
+        if grid**2 != regions:
+            raise InvalidInputError(f"features: expected a square number of regions, got {regions}")
+        return DetectorConfig("grid", self.input_size, grid)
 
 
 def read_recipe(path: Path | None, changes: dict[str, Any] | None = None) -> Recipe:

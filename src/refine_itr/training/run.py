@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from refine_itr.bundle import DETECTOR_CONFIG, AnyDetectorConfig, read_detector
 from refine_itr.detection import open_detectors
 from refine_itr.errors import InvalidInputError
 from refine_itr.evaluation import Recalls
@@ -62,7 +63,7 @@ def run_training(
         raise InvalidInputError(f"{out}: expected a new folder, or --resume to go on with this run")
     keep_large_blocks()
     out.mkdir(parents=True, exist_ok=True)
-    prepared = prepare(recipe, sources, hooks.progress)
+    prepared = prepare(recipe, sources, hooks.progress, _detector_config(detector))
     _check_detector(prepared, detector)
     trainer = Trainer(
         prepared,
@@ -81,6 +82,13 @@ def run_training(
     return export_best(out / BEST, prepared, out / BUNDLE, provenance, detector)
 
 
+def _detector_config(detector: Path | None) -> AnyDetectorConfig | None:
+    """What lies beside the detector's graph; None for a grid's, which has nothing there."""
+    if detector is None or not (detector.parent / DETECTOR_CONFIG).is_file():
+        return None
+    return read_detector(detector.parent)
+
+
 def _check_detector(prepared: Prepared, detector: Path | None) -> None:
     """Before hours of training, not after: a bundle needs the detector of its features."""
     config = prepared.learner.config
@@ -93,9 +101,4 @@ def _check_detector(prepared: Prepared, detector: Path | None) -> None:
             "expected the ONNX detector that made the features (--detector): a bundle needs it"
         )
     assert config.detector is not None  # every recipe has one
-    open_detectors(
-        detector,
-        input_size=config.detector.input_size,
-        grid=config.detector.grid,
-        features=config.image.features,
-    )
+    open_detectors(detector, config.detector, features=config.image.features)

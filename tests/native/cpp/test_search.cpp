@@ -4,6 +4,7 @@
 #include "check.h"
 #include "narrow_gallery.h"
 #include "ops/narrow_top_k.h"
+#include "ops/nms.h"
 #include "ops/select_regions.h"
 #include "ops/top_k.h"
 
@@ -105,11 +106,20 @@ void test_top_k() {
   check_top_k(random, 4, 9000, 100, 20);
 }
 
+void test_nms() {
+  // The second box lies over the first and is worse; the third is of another group.
+  const Floats boxes = {0, 0, 10, 10, 0, 0, 10, 9, 0, 0, 10, 8};
+  const Floats objectness = {0.9F, 0.8F, 0.1F};
+  const std::vector<std::int64_t> groups = {0, 0, 1};
+  const auto kept = nms(view(boxes, 3, 4), objectness.data(), groups.data(), 5, 0.7F, 0);
+  expect("nms", kept == std::vector<std::int64_t>{0, 2});
+}
+
 void test_select_regions() {
   // The second box lies over the first and is worse; the third stands alone.
   const Floats boxes = {0, 0, 10, 10, 0, 0, 10, 9, 50, 50, 60, 60};
   const Floats scores = {0.9F, 0.8F, 0.1F};
-  const auto selected = select_regions(view(boxes, 3, 4), view(scores, 3, 1), 5, 0.3F, 0.0F);
+  const auto selected = select_regions(view(boxes, 3, 4), view(scores, 3, 1), {5, 5, 0.3F, 0, 0, 0});
   expect("select_regions", selected == std::vector<std::int64_t>{0, 2, 1});
 }
 

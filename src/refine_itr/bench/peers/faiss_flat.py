@@ -19,7 +19,7 @@ def search_call(work: SearchWork, precision: str, threads: int) -> SearchCall:
     set_blas_threads(threads)
     dim = work.gallery.shape[1]
     if precision == "fp32":
-        index = faiss.IndexFlatIP(dim)
+        index: faiss.Index = faiss.IndexFlatIP(dim)
     else:
         quantizer = faiss.ScalarQuantizer
         kind = {"bf16": quantizer.QT_bf16, "int8": quantizer.QT_8bit}[precision]

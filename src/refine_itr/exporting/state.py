@@ -1,0 +1,130 @@
+"""Weights by name, from PyTorch's or safetensors' files; every name and shape checked."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from refine_itr.errors import InvalidInputError, MissingExtraError
+from refine_itr.types import FloatArray
+
+_UNUSED = "num_batches_tracked"  # BatchNorm's counter: only training asks for it
+
+
+class StateDict:
+    """Arrays by name, each taken once.
+
+    Args:
+        arrays: Them.
+        where: Their file, for messages.
+    """
+
+    def __init__(self, arrays: Mapping[str, FloatArray], where: str) -> None:
+        self._arrays = dict(arrays)
+        self._where = where
+
+    def take(self, name: str, *shape: int) -> FloatArray:
+        """Returns an array of this shape.
+
+        Raises:
+            InvalidInputError: There is none, or it has another shape, or holds NaN or infinity.
+        """
+        array = self._arrays.pop(name, None)
+        if array is None or array.shape != shape:
+            got = "none" if array is None else f"{array.dtype} {array.shape}"
+            raise InvalidInputError(f"{self._where}: {name}: expected float32 {shape}; got {got}")
+        if not np.isfinite(array).all():
+            raise InvalidInputError(
+                f"{self._where}: {name}: expected finite values; got NaN or infinity"
+            )
+        return array.astype(np.float32)
+
+    def expect_empty(self) -> None:
+        """Raises ``InvalidInputError`` if there are arrays that nobody took."""
+        left = sorted(name for name in self._arrays if not name.endswith(_UNUSED))
+        if left:
+            raise InvalidInputError(
+                f"{self._where}: expected the weights of this architecture only; got also "
+                f"{', '.join(left[:5])}{' ...' if len(left) > 5 else ''}"
+            )
+
+
+def read_state(weights: str, url: str) -> StateDict:
+    """Reads weights.
+
+    Args:
+        weights: A file, ``.safetensors`` or what ``torch.save(model.state_dict())`` wrote;
+            or "DEFAULT" for what lies at ``url``.
+        url: Where PyTorch has the published weights; their hash is in the name.
+
+    Raises:
+        InvalidInputError: There is no such file, or it is none of weights.
+        MissingExtraError: PyTorch is needed and not installed.
+    """
+    if weights == "DEFAULT":
+        return _downloaded(url)
+    path = Path(weights)
+    if not path.is_file():
+        raise InvalidInputError(
+            f"--weights: expected DEFAULT or a file of weights; got {weights!r}"
+        )
+    if path.suffix == ".safetensors":
+        return _from_safetensors(path)
+    return _from_torch(path)
+
+
+def _from_safetensors(path: Path) -> StateDict:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return StateDict(load_file(path), str(path))
+    except SafetensorError as exc:
+        raise InvalidInputError(f"{path}: expected a safetensors file; {exc}") from exc
+
+
+def _from_torch(path: Path) -> StateDict:
+    try:
+        import torch
+    except ImportError as exc:
+        raise MissingExtraError("reading PyTorch's weights", "train") from exc
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as exc:  # its unpickler raises whatever a damaged file leads to
+        reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+        raise InvalidInputError(f"{path}: expected PyTorch weights; {reason}") from exc
+    return _from_tensors(state, str(path))
+
+
+def _downloaded(url: str) -> StateDict:
+    try:
+        import torch
+    except ImportError as exc:
+        raise MissingExtraError("downloading PyTorch's weights", "train") from exc
+    try:
+        state = torch.hub.load_state_dict_from_url(
+            url, map_location="cpu", check_hash=True, weights_only=True
+        )
+    except (OSError, RuntimeError, pickle.UnpicklingError) as exc:
+        raise InvalidInputError(
+            f"--weights DEFAULT: expected the published weights at {url}; {exc}. Bring the file "
+            "from another machine and give its name"
+        ) from exc
+    return _from_tensors(state, url)
+
+
+def _from_tensors(state: object, where: str) -> StateDict:
+    import torch
+
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    ):
+        raise InvalidInputError(
+            f"{where}: expected tensors by name, as model.state_dict() has them; "
+            f"got {type(state).__name__}"
+        )
+    arrays = {name: value.detach().float().numpy() for name, value in state.items()}
+    return StateDict(arrays, where)
