@@ -47,6 +47,7 @@ ALLOWED = {
     "__init__": {"index", "model", "scoring", "searching"},
     "training": {"bundle", "decoding", "detection", "evaluation", "features", "model"},
     "reproduction": {
+        "bench",
         *("bundle", "decoding", "detection", "encoding", "evaluation", "model", "training"),
     },
     "cli": {

@@ -16,11 +16,11 @@ import pytest
 from safetensors.numpy import load_file
 
 import refine_itr
+from refine_itr.bench.as_written import AsWrittenEncoder
 from refine_itr.bundle import bundle_folder, read_bundle
 from refine_itr.errors import DatasetError, InvalidInputError, RefineItrError
 from refine_itr.evaluation import evaluate, read_captions
 from refine_itr.reproduction import timing
-from refine_itr.reproduction.as_written import AsWrittenEncoder
 from refine_itr.reproduction.regions import cached_regions
 from refine_itr.reproduction.reproduce import reproduce_table1
 from refine_itr.reproduction.settings import Run, Settings, paper_recipe

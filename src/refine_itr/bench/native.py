@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import TypeAlias
 
 import numpy as np
 
 from refine_itr import _core
-from refine_itr.bench.equations import GRU_WEIGHTS, ImageWork
+from refine_itr.bench.as_written import AsWrittenEncoder
+from refine_itr.bench.equations import ImageWork
 from refine_itr.bench.report import Baseline
 from refine_itr.bench.sentences import TextWork
 from refine_itr.bench.timing import Call
@@ -44,24 +44,8 @@ def text_call(work: TextWork, precision: Precision, threads: int) -> Call:
 
 def image_call_as_written(work: ImageWork, precision: Precision, threads: int) -> Call:
     """Returns a call that embeds with our kernels, but without folding anything."""
-    kernels = Kernels(len(work.regions), work.config.image.regions, precision, threads)
-    image, weights = work.config.image, work.weights
-    steps: list[Function] = [
-        kernels.linear(weights["image.fc.weight"], weights["image.fc.bias"]),
-        *(
-            kernels.layer(image.graph, "as-written", weights, f"image.graph.{i}")
-            for i in range(image.layers)
-        ),
-        kernels.unit(work.config.dim),
-        kernels.gru(*(weights[f"image.gru.{kind}"] for kind in GRU_WEIGHTS)),
-        lambda state: _unit_rows(state, threads),
-    ]
-    return lambda: reduce(lambda values, step: step(values), steps, work.regions)
-
-
-def _unit_rows(rows: FloatArray, threads: int) -> FloatArray:
-    _core.l2norm(rows[:, None], "feature", rows[:, None], threads=threads)
-    return rows
+    encoder = AsWrittenEncoder(work.config, work.weights, threads, precision)
+    return lambda: encoder.encode(work.regions)
 
 
 @dataclass(frozen=True)

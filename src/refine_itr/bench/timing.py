@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from refine_itr.types import FloatArray
 
 Call = Callable[[], FloatArray]
+Name = TypeVar("Name", bound=Hashable)
 
 # Thread pools spin for some milliseconds after their work; the next library finds free cores.
 _PAUSE_S = 0.03
@@ -56,7 +58,7 @@ class Times:
         return 1e3 * float(np.median(self.seconds))
 
 
-def interleave(calls: Mapping[str, Callable[[], object]], effort: Effort) -> dict[str, Times]:
+def interleave(calls: Mapping[Name, Callable[[], object]], effort: Effort) -> dict[Name, Times]:
     """Times every call in turn, over and over: ours, peer 1, peer 2, ours, peer 1, ...
 
     Each turn starts with a pause and an untimed call: the threads are awake and its own weights,
@@ -66,7 +68,7 @@ def interleave(calls: Mapping[str, Callable[[], object]], effort: Effort) -> dic
         calls: What to time, by name.
         effort: How much.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    seconds: dict[Name, list[float]] = {name: [] for name in calls}
     gc.collect()
     gc.disable()
     try:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from refine_itr import _core
+from refine_itr.bench.equations import GRU_WEIGHTS
 from refine_itr.bundle import BundleConfig, ImageConfig
 from refine_itr.encoding.folding import scale_and_shift
-from refine_itr.types import FloatArray
+from refine_itr.types import FloatArray, Precision
 
 _Weights = Mapping[str, FloatArray]
 _Layer = Callable[[FloatArray, FloatArray], None]
@@ -26,19 +27,28 @@ class AsWrittenEncoder:
         config: Of a bundle with pooling "gru" and without ``normalize_projection``.
         weights: As trained, by name.
         threads: Threads of a call.
+        precision: Of the products with weights.
     """
 
-    def __init__(self, config: BundleConfig, weights: _Weights, threads: int) -> None:
+    def __init__(
+        self,
+        config: BundleConfig,
+        weights: _Weights,
+        threads: int,
+        precision: Precision = "fp32",
+    ) -> None:
         image = config.image
         self._config = config
         self._threads = threads
+        self._precision: Precision = precision
         self._workspace = _core.Workspace()
-        self._fc = _packed(weights, "image.fc.weight", "image.fc.bias")
+        self._fc = self._packed(weights, "image.fc")
         self._layers = [
             self._layer(image, weights, f"image.graph.{index}") for index in range(image.layers)
         ]
-        self._w_ih = _packed(weights, "image.gru.weight_ih", "image.gru.bias_ih")
-        self._w_hh = _core.PackedGates(weights["image.gru.weight_hh"], weights["image.gru.bias_hh"])
+        w_ih, b_ih, w_hh, b_hh = (weights[f"image.gru.{part}"] for part in GRU_WEIGHTS)
+        self._w_ih = _core.PackedMatrix(w_ih, b_ih, precision)
+        self._w_hh = _core.PackedGates(w_hh, b_hh, precision)
         self._scale, self._shift = np.float32(1.0), np.float32(0.0)
         if image.embedding_batch_norm:
             scale, shift = scale_and_shift(weights, "image.bn")
@@ -71,29 +81,25 @@ class AsWrittenEncoder:
     def _layer(self, image: ImageConfig, weights: _Weights, name: str) -> _Layer:
         workspace, threads = self._workspace, self._threads
         scale = 1.0 / image.regions if image.scale_affinity else 1.0
-        g = _packed(weights, f"{name}.g.weight", f"{name}.g.bias")
-        r = _residual(image, weights, name)
+        g = self._packed(weights, f"{name}.g")
+        r = self._residual(image, weights, name)
         if image.graph == "light-gcn":
             sigma = weights[f"{name}.sigma"] * np.float32(scale)
             return lambda v, out: _core.light_gcn(v, sigma, g, r, out, workspace, threads=threads)
-        theta, phi = (
-            _packed(weights, f"{name}.{part}.weight", f"{name}.{part}.bias")
-            for part in ("theta", "phi")
-        )
+        theta, phi = (self._packed(weights, f"{name}.{part}") for part in ("theta", "phi"))
         return lambda v, out: _core.vsrn_gcn(
             v, theta, phi, g, r, scale, out, workspace, threads=threads
         )
 
+    def _residual(self, image: ImageConfig, weights: _Weights, name: str) -> _core.PackedMatrix:
+        """W_r with its BatchNorm."""
+        if not image.batch_norm:
+            return self._packed(weights, f"{name}.r")
+        scale, shift = scale_and_shift(weights, f"{name}.bn")
+        weight = (weights[f"{name}.r.weight"] * scale[:, None]).astype(np.float32)
+        bias = (weights[f"{name}.r.bias"] * scale + shift).astype(np.float32)
+        return _core.PackedMatrix(weight, bias, self._precision)
 
-def _residual(image: ImageConfig, weights: _Weights, name: str) -> _core.PackedMatrix:
-    """W_r with its BatchNorm."""
-    if not image.batch_norm:
-        return _packed(weights, f"{name}.r.weight", f"{name}.r.bias")
-    scale, shift = scale_and_shift(weights, f"{name}.bn")
-    weight = weights[f"{name}.r.weight"] * scale[:, None]
-    bias = weights[f"{name}.r.bias"] * scale + shift
-    return _core.PackedMatrix(weight.astype(np.float32), bias.astype(np.float32))
-
-
-def _packed(weights: _Weights, weight: str, bias: str) -> _core.PackedMatrix:
-    return _core.PackedMatrix(weights[weight], weights[bias])
+    def _packed(self, weights: _Weights, name: str) -> _core.PackedMatrix:
+        weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        return _core.PackedMatrix(weight, bias, self._precision)
