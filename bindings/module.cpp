@@ -13,6 +13,6 @@ PYBIND11_MODULE(_core, m) {
   register_top_k(m);           // top_k, NarrowGallery
   register_nms(m);             // nms
   register_select_regions(m);  // select_regions
-  register_limits(m);          // peak_gops, read_gbps
+  register_limits(m);          // multiply_adds, read_memory
   register_encoders(m);        // LightGcnLayer, VsrnGcnLayer, ImageEncoder, TextEncoder
 }

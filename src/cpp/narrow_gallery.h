@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "aligned_bytes.h"
 #include "matrix_view.h"
-#include "workspace.h"
 
 namespace refine_itr {
 

@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "aligned_bytes.h"
 #include "isa/table.h"
 #include "matrix_view.h"
-#include "workspace.h"
 
 namespace refine_itr {
 

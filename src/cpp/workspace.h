@@ -3,27 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <new>
 #include <vector>
 
+#include "aligned_bytes.h"
+
 namespace refine_itr {
-
-constexpr std::size_t kCacheLine = 64;
-
-struct AlignedDelete {
-  void operator()(std::byte* p) const noexcept {
-    ::operator delete(p, std::align_val_t{kCacheLine});
-  }
-};
-
-using AlignedBytes = std::unique_ptr<std::byte[], AlignedDelete>;
-
-// Uninitialised, aligned to a cache line. Throws std::bad_alloc.
-inline AlignedBytes aligned_bytes(std::size_t size) {
-  return AlignedBytes(
-      static_cast<std::byte*>(::operator new(size, std::align_val_t{kCacheLine})));
-}
 
 // Not for two calls at a time. Use it through WorkspaceScope.
 class Workspace {

@@ -549,8 +549,16 @@ class TextEncoder:
             ValueError: also for a token outside 0 .. V-1, before anything is written.
         """
 
-def peak_gops(precision: _Precision, threads: int = 0) -> float:
-    """10^9 operations a second (two a multiply-add) that the instruction set in use can do."""
+def multiply_adds(precision: _Precision, rounds: int, threads: int = 0) -> int:
+    """Does `rounds` (1 .. 2^30) thousands of rounds of multiply-adds from registers, a thread each.
 
-def read_gbps(nbytes: int, threads: int = 0) -> float:
-    """10^9 bytes a second at which `nbytes` (1024 or more) of memory are read."""
+    Returns:
+        How many multiply-adds they were in all: over the time, the limit of the instruction set.
+    """
+
+def read_memory(x: _Int32Array, threads: int = 0) -> int:
+    """Reads x, int32 (n,), once, each thread its share: over the time, the limit of the memory.
+
+    Returns:
+        The sum of its numbers, modulo 2^32.
+    """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from refine_itr.bench.encoders import (
     text_tasks,
 )
 from refine_itr.bench.equations import ImageWork, image_encoder
+from refine_itr.bench.limits import Probe
 from refine_itr.bench.paper_model import paper_config, random_regions, random_weights
 from refine_itr.bench.sentences import text_work
 from refine_itr.errors import InvalidInputError, WrongAnswerError
@@ -96,13 +98,20 @@ def test_rows(bench: Bench) -> None:
         assert data["batch"] == 2
 
 
-def test_a_limit_is_a_yardstick(bench: Bench) -> None:
-    limits = replace(bench.limits, gops={"fp32": 100.0})
-    few = replace(bench, limits=limits, precisions=("fp32",), peers=())
+def test_a_limit_is_a_yardstick(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    probes: list[float] = []
+
+    def slow_probe(multiply_adds: float, *_: object) -> Probe:
+        probes.append(multiply_adds)
+        return Probe(lambda: time.sleep(0.01), 3.0)
+
+    monkeypatch.setattr(encoders, "arithmetic_probe", slow_probe)
+    few = replace(bench, precisions=("fp32",), peers=())
     (row, _) = compare_encoders(text_tasks(QUICK_SIZES, 2), few)
     words = text_work(32, 2, 50).offsets[-1]
-    assert row.work.limit_ms == pytest.approx(1e3 * 2 * words * 3 * 32 * 32 / 100e9 / 2)
-    assert row.fraction_of_limit == row.work.limit_ms / row.ours_ms
+    assert probes == [words * 3 * 32 * 32] * 2
+    assert 15 <= row.limit_ms < 30  # 10 ms, three times the work, two sentences
+    assert row.fraction_of_limit == row.limit_ms / row.ours_ms
     assert (row.fastest, row.ratio, row.to_json()["peer_ms"]) == (None, None, None)
 
 

@@ -41,13 +41,13 @@ def test_garbage_is_collected_again_after_an_error() -> None:
 
 
 def test_a_rows_figures() -> None:
-    work = Work("stage", {"dim": 8}, "fp32", "folded", 4, "an image", 0.5)
+    work = Work("stage", {"dim": 8}, "fp32", "folded", 4, "an image")
     times = {
         OURS: Times((0.008, 0.004, 0.012)),
         "a": Times((0.016, 0.02)),
         "b": Times((0.012, 0.04)),
     }
-    data = Row(work, times).to_json()
+    data = Row(work, times, 0.5).to_json()
     assert data == {
         "stage": "stage",
         "dim": 8,

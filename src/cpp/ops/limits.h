@@ -1,17 +1,17 @@
-// What this machine can do at most, measured: the yardstick of the benchmarks.
+// Work that a machine does as fast as it can: the yardstick of the benchmarks.
 #pragma once
 
 #include <cstdint>
 
 #include "isa/table.h"
-#include "workspace.h"
 
 namespace refine_itr {
 
-// 10^9 operations a second (two a multiply-add) of the active instruction set, from registers.
-double peak_gops(Precision precision, int threads);
+// `rounds` thousands of rounds of multiply-adds from registers, on each thread. Returns how many
+// multiply-adds they were in all.
+std::int64_t multiply_adds(Precision precision, std::int64_t rounds, int threads);
 
-// 10^9 bytes a second at which `nbytes` of memory are read, the best of several times.
-double read_gbps(std::int64_t nbytes, Workspace& workspace, int threads);
+// Reads x (n words) once, each thread its share. Returns the sum, so that nothing is left out.
+std::int32_t read_memory(const std::uint32_t* x, std::int64_t n, int threads);
 
 }  // namespace refine_itr

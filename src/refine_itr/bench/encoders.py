@@ -16,6 +16,7 @@ from refine_itr.bench.checking import TOLERANCES, check_vectors
 from refine_itr.bench.comparison import Bench
 from refine_itr.bench.costs import image_multiply_adds, text_multiply_adds
 from refine_itr.bench.equations import Function, ImageWork, Ops, image_encoder
+from refine_itr.bench.limits import arithmetic_probe, timed_row
 from refine_itr.bench.paper_model import (
     FEATURES,
     REGIONS,
@@ -27,7 +28,7 @@ from refine_itr.bench.paper_model import (
 )
 from refine_itr.bench.report import OURS, Baseline, Row, Work
 from refine_itr.bench.sentences import TextWork, text_work
-from refine_itr.bench.timing import Call, interleave
+from refine_itr.bench.timing import Call
 from refine_itr.types import FloatArray, Precision
 
 PEERS = ("pytorch", "onnx_runtime", "openvino_cpu", "numpy_blas")
@@ -127,13 +128,13 @@ def compare_encoders(tasks: Iterable[Task], bench: Bench) -> Iterator[Row]:
             calls = checked_calls(
                 task.ours(precision), bench.peers, precision, theirs, task.expected
             )
-            yield Row(_work(task, precision, baseline, bench), interleave(calls, bench.effort))
+            probe = arithmetic_probe(task.multiply_adds, precision, bench.threads)
+            yield timed_row(_work(task, precision, baseline), calls, [probe], bench.effort)
 
 
-def _work(task: Task, precision: Precision, baseline: Baseline, bench: Bench) -> Work:
+def _work(task: Task, precision: Precision, baseline: Baseline) -> Work:
     shape = {"dim": task.dim, "batch": task.batch}
-    limit = bench.limits.arithmetic_ms(task.multiply_adds / task.batch, precision)
-    return Work(task.stage, shape, precision, baseline, task.batch, task.item, limit)
+    return Work(task.stage, shape, precision, baseline, task.batch, task.item)
 
 
 def checked_calls(

@@ -13,12 +13,12 @@ from refine_itr.bench.comparison import Bench
 from refine_itr.bench.costs import gru_multiply_adds, layer_multiply_adds
 from refine_itr.bench.encoders import BASELINES, EncoderPeer, Sizes, checked_calls
 from refine_itr.bench.equations import GRU_WEIGHTS, Function, ImageWork, Ops, graph_layer
-from refine_itr.bench.limits import reading_ms
+from refine_itr.bench.limits import Probe, arithmetic_probe, reading_probe, timed_row
 from refine_itr.bench.native import Function as OurFunction
 from refine_itr.bench.native import Kernels
 from refine_itr.bench.paper_model import paper_config, random_regions, random_weights
 from refine_itr.bench.report import Baseline, Row, Work
-from refine_itr.bench.timing import Call, interleave
+from refine_itr.bench.timing import Call
 from refine_itr.types import FloatArray, Precision
 
 _LAYER = "image.graph.0"
@@ -63,7 +63,8 @@ def compare_kernels(kernels: Iterable[Kernel], bench: Bench) -> Iterator[Row]:
             theirs = partial(_theirs, kernel, bench.threads)
             ours = _ours(kernel, precision, bench.threads)
             calls = checked_calls(ours, bench.peers, precision, theirs, expected)
-            yield Row(_work(kernel, precision, bench), interleave(calls, bench.effort))
+            probe = _probe(kernel, precision, bench.threads)
+            yield timed_row(_work(kernel, precision), calls, [probe], bench.effort)
 
 
 def _ours(kernel: Kernel, precision: Precision, threads: int) -> Callable[[], FloatArray]:
@@ -76,13 +77,15 @@ def _theirs(kernel: Kernel, threads: int, peer: EncoderPeer, precision: Precisio
     return peer.array_call(kernel.theirs, kernel.x, precision, threads)
 
 
-def _work(kernel: Kernel, precision: Precision, bench: Bench) -> Work:
+def _work(kernel: Kernel, precision: Precision) -> Work:
     shape = {"dim": kernel.dim, "batch": len(kernel.x)}
+    return Work(kernel.stage, shape, precision, kernel.baseline, 1, "a call")
+
+
+def _probe(kernel: Kernel, precision: Precision, threads: int) -> Probe:
     if kernel.multiply_adds is None:
-        limit = reading_ms(kernel.x.nbytes, bench.threads)
-    else:
-        limit = bench.limits.arithmetic_ms(kernel.multiply_adds, precision)
-    return Work(kernel.stage, shape, precision, kernel.baseline, 1, "a call", limit)
+        return reading_probe(kernel.x.nbytes, threads)
+    return arithmetic_probe(kernel.multiply_adds, precision, threads)
 
 
 def kernels_of(sizes: Sizes) -> Iterator[Kernel]:

@@ -25,7 +25,6 @@ class Work:
         baseline: Whether the peers got the paper's equation or our folded graph.
         per: Items of a call; times are divided by it.
         item: What the times are of, e.g. "an image".
-        limit_ms: The least time for one item on this machine; None if it was not measured.
     """
 
     stage: str
@@ -34,7 +33,6 @@ class Work:
     baseline: Baseline
     per: int
     item: str
-    limit_ms: float | None
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,12 @@ class Row:
     Attributes:
         work: What was computed.
         times: Of each call, by library.
+        limit_ms: The least time for one item on this machine.
     """
 
     work: Work
     times: Mapping[str, Times]
+    limit_ms: float
 
     def min_ms(self, name: str) -> float:
         """Returns the fastest call of a library, for one item."""
@@ -79,9 +79,9 @@ class Row:
         return self.peers[self.fastest] / self.ours_ms if self.fastest else None
 
     @property
-    def fraction_of_limit(self) -> float | None:
+    def fraction_of_limit(self) -> float:
         """The limit's time over ours: 1 is all that the machine can do."""
-        return None if self.work.limit_ms is None else self.work.limit_ms / self.ours_ms
+        return self.limit_ms / self.ours_ms
 
     def to_json(self) -> dict[str, object]:
         """Returns the row as ``--json`` prints it."""
@@ -98,7 +98,7 @@ class Row:
             "peer_median_ms": self.median_ms(peer) if peer else None,
             "ratio": self.ratio,
             "fraction_of_limit": self.fraction_of_limit,
-            "limit_ms": self.work.limit_ms,
+            "limit_ms": self.limit_ms,
             "peers": self.peers,
             "peer_medians": {name: self.median_ms(name) for name in self.peers},
         }

@@ -12,9 +12,14 @@ import numpy.typing as npt
 from refine_itr import _core
 from refine_itr.bench.arrays import Array
 from refine_itr.bench.comparison import Bench
-from refine_itr.bench.limits import BYTES, reading_ms
+from refine_itr.bench.limits import (
+    BYTES,
+    Probe,
+    arithmetic_probe,
+    reading_probe,
+    timed_row,
+)
 from refine_itr.bench.report import OURS, Row, Work
-from refine_itr.bench.timing import interleave
 from refine_itr.errors import WrongAnswerError
 from refine_itr.profiling import unit_rows
 from refine_itr.types import FloatArray, Precision
@@ -88,7 +93,8 @@ def compare_top_k(sizes: Sequence[tuple[int, int, int]], bench: Bench) -> Iterat
                 name = f"{peer.NAME} {used}"
                 calls[name] = peer.search_call(work, used, bench.threads)
                 check_hits(name, calls[name], work, expected, TOLERANCES[used])
-            yield Row(_work(work, precision, bench), interleave(calls, bench.effort))
+            probes = _probes(work, precision, bench.threads)
+            yield timed_row(_work(work, precision), calls, probes, bench.effort)
 
 
 def _competing(bench: Bench, precision: Precision) -> Iterator[tuple[SearchPeer, Precision]]:
@@ -98,18 +104,19 @@ def _competing(bench: Bench, precision: Precision) -> Iterator[tuple[SearchPeer,
                 yield peer, used
 
 
-def _work(work: SearchWork, precision: Precision, bench: Bench) -> Work:
+def _work(work: SearchWork, precision: Precision) -> Work:
     (n, dim), queries = work.gallery.shape, len(work.queries)
     shape = {"gallery": n, "dim": dim, "queries": queries}
-    limit = _limit_ms(n * dim, queries, precision, bench)
-    return Work("top-k", shape, precision, "as-written", 1, "a call", limit)
+    return Work("top-k", shape, precision, "as-written", 1, "a call")
 
 
-def _limit_ms(elements: int, queries: int, precision: Precision, bench: Bench) -> float:
-    """Returns the longer of the arithmetic and of reading the gallery once, from where it lies."""
-    reading = reading_ms(elements * BYTES[precision], bench.threads)
-    arithmetic = bench.limits.arithmetic_ms(elements * queries, precision)
-    return max(arithmetic, reading)
+def _probes(work: SearchWork, precision: Precision, threads: int) -> list[Probe]:
+    """The arithmetic, and reading the gallery once."""
+    size = work.gallery.size
+    return [
+        arithmetic_probe(size * len(work.queries), precision, threads),
+        reading_probe(size * BYTES[precision], threads),
+    ]
 
 
 def top_k_call(work: SearchWork, precision: Precision, threads: int) -> SearchCall:

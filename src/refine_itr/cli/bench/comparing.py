@@ -147,10 +147,9 @@ def _sizes(row: Row) -> str:
 
 
 def _limits_line(limits: Limits) -> str:
-    shown = [f"{name} {value:.0f} G operations/s" for name, value in limits.gops.items() if value]
-    if limits.read_gb_per_s:
-        shown.append(f"reading {limits.read_gb_per_s:.1f} GB/s")
-    return f"limits of this machine: {', '.join(shown) or 'not measured by this build'}"
+    shown = [f"{name} {value:.0f} G operations/s" for name, value in limits.gops.items()]
+    shown.append(f"reading {limits.read_gb_per_s:.1f} GB/s")
+    return f"limits of this machine: {', '.join(shown)}"
 
 
 def _print_stage(rows: Iterator[Row]) -> None:
@@ -158,11 +157,10 @@ def _print_stage(rows: Iterator[Row]) -> None:
     for number, row in enumerate(rows):
         if number == 0:
             stdout.print(f"{row.work.stage}, milliseconds {row.work.item}", style="bold")
-        limit = row.fraction_of_limit
         peer = row.fastest
         shown = [
             f"{_sizes(row):28} {row.work.precision:4} ours {_times(row, 'ours'):19}",
-            "" if limit is None else f"{100 * limit:3.0f} % of limit",
+            f"{100 * row.fraction_of_limit:3.0f} % of limit",
             f"{row.work.baseline:10} {row.ratio:5.2f} x {peer} {_times(row, peer)}" if peer else "",
         ]
         print_line("  ".join(shown).rstrip())
