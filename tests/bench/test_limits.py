@@ -27,7 +27,7 @@ def test_limits_are_those_of_a_machine() -> None:
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_an_arithmetic_probe_does_what_it_says(precision: str) -> None:
-    probe = arithmetic_probe(3e9, precision, 1)  # type: ignore[arg-type]
+    probe = arithmetic_probe(3e9, precision, 1, QUICK)  # type: ignore[arg-type]
     assert probe.run() == pytest.approx(3e9 / probe.share)
 
 

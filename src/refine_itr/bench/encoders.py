@@ -128,7 +128,7 @@ def compare_encoders(tasks: Iterable[Task], bench: Bench) -> Iterator[Row]:
             calls = checked_calls(
                 task.ours(precision), bench.peers, precision, theirs, task.expected
             )
-            probe = arithmetic_probe(task.multiply_adds, precision, bench.threads)
+            probe = arithmetic_probe(task.multiply_adds, precision, bench.threads, bench.effort)
             yield timed_row(_work(task, precision, baseline), calls, [probe], bench.effort)
 
 

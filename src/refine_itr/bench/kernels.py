@@ -63,7 +63,7 @@ def compare_kernels(kernels: Iterable[Kernel], bench: Bench) -> Iterator[Row]:
             theirs = partial(_theirs, kernel, bench.threads)
             ours = _ours(kernel, precision, bench.threads)
             calls = checked_calls(ours, bench.peers, precision, theirs, expected)
-            probe = _probe(kernel, precision, bench.threads)
+            probe = _probe(kernel, precision, bench)
             yield timed_row(_work(kernel, precision), calls, [probe], bench.effort)
 
 
@@ -82,10 +82,10 @@ def _work(kernel: Kernel, precision: Precision) -> Work:
     return Work(kernel.stage, shape, precision, kernel.baseline, 1, "a call")
 
 
-def _probe(kernel: Kernel, precision: Precision, threads: int) -> Probe:
+def _probe(kernel: Kernel, precision: Precision, bench: Bench) -> Probe:
     if kernel.multiply_adds is None:
-        return reading_probe(kernel.x.nbytes, threads)
-    return arithmetic_probe(kernel.multiply_adds, precision, threads)
+        return reading_probe(kernel.x.nbytes, bench.threads)
+    return arithmetic_probe(kernel.multiply_adds, precision, bench.threads, bench.effort)
 
 
 def kernels_of(sizes: Sizes) -> Iterator[Kernel]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from refine_itr import _core
 from refine_itr.bench.report import Row, Work
-from refine_itr.bench.timing import Effort, interleave
+from refine_itr.bench.timing import FULL, QUICK, Effort, interleave
 from refine_itr.types import Precision
 
 BYTES: dict[Precision, int] = {"fp32": 4, "bf16": 2, "int8": 1}  # of a number
@@ -19,7 +19,6 @@ BYTES: dict[Precision, int] = {"fp32": 4, "bf16": 2, "int8": 1}  # of a number
 _READ = 1 << 29  # more than the caches of most machines hold
 _QUICK_READ = 1 << 24
 _LEAST_READ = 1 << 12  # what can be timed
-_LEAST_S = 0.005  # of some multiply-adds
 _REPEATS = 12
 
 
@@ -61,22 +60,29 @@ def measure_limits(threads: int, quick: bool = False) -> Limits:
         threads: CPU threads; 0 means all cores.
         quick: Read less memory; caches may serve it.
     """
+    effort = QUICK if quick else FULL
     # The time that 1e9 operations, or bytes, would take.
-    peaks = {p: 1 / _best_seconds(arithmetic_probe(0.5e9, p, threads)) for p in BYTES}
+    peaks = {p: 1 / _best_seconds(arithmetic_probe(0.5e9, p, threads, effort)) for p in BYTES}
     size = _QUICK_READ if quick else _READ
     return Limits(peaks, size / 1e9 / _best_seconds(reading_probe(size, threads)))
 
 
-def arithmetic_probe(multiply_adds: float, precision: Precision, threads: int) -> Probe:
+def arithmetic_probe(
+    multiply_adds: float, precision: Precision, threads: int, effort: Effort
+) -> Probe:
     """Returns multiply-adds from registers.
+
+    They last a third of a turn: a processor's clock is higher for some milliseconds than it can
+    stay.
 
     Args:
         multiply_adds: Of what is compared.
         precision: Of its numbers.
         threads: CPU threads; 0 means all cores.
+        effort: How much is timed.
     """
     rounds = 1
-    while _seconds(partial(_core.multiply_adds, precision, rounds, threads)) < _LEAST_S:
+    while _seconds(partial(_core.multiply_adds, precision, rounds, threads)) < effort.turn_s / 3:
         rounds *= 2
     run = partial(_core.multiply_adds, precision, rounds, threads)
     return Probe(run, multiply_adds / run())

@@ -93,7 +93,7 @@ def compare_top_k(sizes: Sequence[tuple[int, int, int]], bench: Bench) -> Iterat
                 name = f"{peer.NAME} {used}"
                 calls[name] = peer.search_call(work, used, bench.threads)
                 check_hits(name, calls[name], work, expected, TOLERANCES[used])
-            probes = _probes(work, precision, bench.threads)
+            probes = _probes(work, precision, bench)
             yield timed_row(_work(work, precision), calls, probes, bench.effort)
 
 
@@ -110,12 +110,12 @@ def _work(work: SearchWork, precision: Precision) -> Work:
     return Work("top-k", shape, precision, "as-written", 1, "a call")
 
 
-def _probes(work: SearchWork, precision: Precision, threads: int) -> list[Probe]:
+def _probes(work: SearchWork, precision: Precision, bench: Bench) -> list[Probe]:
     """The arithmetic, and reading the gallery once."""
     size = work.gallery.size
     return [
-        arithmetic_probe(size * len(work.queries), precision, threads),
-        reading_probe(size * BYTES[precision], threads),
+        arithmetic_probe(size * len(work.queries), precision, bench.threads, bench.effort),
+        reading_probe(size * BYTES[precision], bench.threads),
     ]
 
 
