@@ -25,7 +25,7 @@ from refine_itr.errors import BundleError, DetectorError
         {},
         {"graph": "vsrn-gcn", "batch_norm": False, "pooling": "gru"},
         {"graph": "none", "layers": 0, "pooling": "max-of-top", "pool_top": 3},
-        {"embedding_batch_norm": True, "norm_axis": "region"},
+        {"embedding_batch_norm": True, "norm_axis": "region", "pooling": "gpo"},
     ],
 )
 def test_round_trip(image: dict[str, object], tmp_path: Path) -> None:
