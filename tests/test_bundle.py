@@ -184,6 +184,32 @@ def test_damage_is_named(damage: Callable[[Path], object], message: str, bundle:
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("coefficients", "message"),
+    [
+        (
+            np.ones(5, "f4"),
+            r"image.gpo.coefficients: expected float16 or float32 (4,); got F32 (5,)",
+        ),
+        (np.full(4, np.nan, "f4"), "image.gpo.coefficients: expected finite values"),
+        (None, "missing image.gpo.coefficients"),
+    ],
+    ids=["too many", "not finite", "missing"],
+)
+def test_wrong_pooling_coefficients_are_named(
+    coefficients: np.ndarray | None, message: str, tmp_path: Path
+) -> None:
+    folder = write_tiny_bundle(tmp_path / "b", pooling="gpo")
+    weights = load_file(folder / "weights.safetensors")
+    del weights["image.gpo.coefficients"]
+    if coefficients is not None:
+        weights["image.gpo.coefficients"] = coefficients
+    save_file(weights, folder / "weights.safetensors")
+    with pytest.raises(BundleError) as caught:
+        refine_itr.load(folder)
+    assert message in str(caught.value)
+
+
 def test_a_tokenizer_with_too_many_words(bundle: Path) -> None:
     text = (bundle / "tokenizer.json").read_text().replace('"square":9', '"square":10')
     text = text.replace('"square": 9', '"square": 10')

@@ -40,7 +40,7 @@ class GeneralizedPooling(nn.Module):
         if keep is not None:
             beyond = torch.arange(regions) >= sizes[:, None]
             ordered = ordered.masked_fill(beyond[:, :, None], 0.0)
-        different, row = sizes.clamp(min=1).unique(return_inverse=True)
+        different, row = torch.unique(sizes.clamp(min=1), return_inverse=True)
         coefficients = self.coefficients(different, regions)[row]
         # No product of matrices, which autocast would round to bfloat16.
         return (ordered * coefficients[:, :, None]).sum(1)
@@ -56,7 +56,8 @@ class GeneralizedPooling(nn.Module):
             forwards, backwards = states.chunk(2, dim=2)
             scores = self.score((forwards + backwards) / 2)[:, :, 0] / _TEMPERATURE
             beyond = torch.arange(width) >= sizes[:, None]
-            return scores.masked_fill(beyond, -torch.inf).softmax(1)
+            coefficients: Tensor = scores.masked_fill(beyond, -torch.inf).softmax(1)
+            return coefficients
 
 
 def _encodings(count: int) -> Tensor:
