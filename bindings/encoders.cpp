@@ -86,13 +86,14 @@ std::vector<float> copy_coefficients(RegionPooling pooling, const py::object& ob
   constexpr const char* kName = "pool_coefficients";
   if (pooling != RegionPooling::gpo) {
     if (object.is_none()) return {};
-    throw py::value_error(std::string(kName) + ": expected None without pooling 'gpo'; got one");
+    throw py::value_error(std::string(kName) + ": expected None without pooling 'gpo'; got " +
+                          Py_TYPE(object.ptr())->tp_name);
   }
-  const auto given = read<float>(object, kName, {k != 0 ? Dim(k) : Dim("K")});
-  if (given.dim(0) == 0) {
+  const auto vector = read<float>(object, kName, {k != 0 ? Dim(k) : Dim("K")});
+  if (vector.dim(0) == 0) {
     throw py::value_error(std::string(kName) + ": expected one or more; got none");
   }
-  return {given.data, given.data + given.dim(0)};
+  return {vector.data, vector.data + vector.dim(0)};
 }
 
 std::vector<float> copy_optional(const py::object& object, const char* name, std::int64_t d) {
@@ -184,7 +185,8 @@ void register_encoders(py::module_& m) {
       .def(py::init(&make_image_encoder), py::arg("fc"), py::arg("layers"), py::kw_only(),
            py::arg("norm_axis"), py::arg("normalize_projection") = false, py::arg("pooling"),
            py::arg("pool_top") = 1, py::arg("pool_coefficients") = py::none(),
-           py::arg("w_ih") = py::none(), py::arg("w_hh") = py::none(), py::arg("embedding_scale") = py::none(), py::arg("embedding_shift") = py::none())
+           py::arg("w_ih") = py::none(), py::arg("w_hh") = py::none(),
+           py::arg("embedding_scale") = py::none(), py::arg("embedding_shift") = py::none())
       .def_property_readonly("features", &ImageEncoder::features)
       .def_property_readonly("dim", &ImageEncoder::dim)
       .def("encode", &encode_images, py::arg("regions"), py::arg("out"), py::arg("workspace"),
