@@ -50,7 +50,8 @@ std::shared_ptr<VsrnGcnLayer> make_vsrn_gcn_layer(const Weight& m, const py::obj
   return std::make_shared<VsrnGcnLayer>(m, u_row.data, w_row.data, c, scale, f, bias.data);
 }
 
-void require_layers(const Layers& layers, std::int64_t d) {
+// Returns the K that the layers are made for, or 0 if they take any.
+std::int64_t require_layers(const Layers& layers, std::int64_t d) {
   std::int64_t k = 0;
   for (const auto& layer : layers) {
     if (layer == nullptr) throw py::type_error("layers: expected graph layers; got None");
@@ -63,6 +64,7 @@ void require_layers(const Layers& layers, std::int64_t d) {
     }
     if (layer->regions() != 0) k = layer->regions();
   }
+  return k;
 }
 
 void require_pooling(RegionPooling pooling, std::int64_t pool_top, const Weight& w_ih,
@@ -78,6 +80,22 @@ void require_pooling(RegionPooling pooling, std::int64_t pool_top, const Weight&
   }
 }
 
+// Of GPO: (K), for the K of the layers unless they take any; empty for other poolings.
+std::vector<float> copy_coefficients(RegionPooling pooling, const py::object& object,
+                                     std::int64_t k) {
+  constexpr const char* kName = "pool_coefficients";
+  if (pooling != RegionPooling::gpo) {
+    if (object.is_none()) return {};
+    throw py::value_error(std::string(kName) + ": expected None without pooling 'gpo'; got " +
+                          Py_TYPE(object.ptr())->tp_name);
+  }
+  const auto vector = read<float>(object, kName, {k != 0 ? Dim(k) : Dim("K")});
+  if (vector.dim(0) == 0) {
+    throw py::value_error(std::string(kName) + ": expected one or more; got none");
+  }
+  return {vector.data, vector.data + vector.dim(0)};
+}
+
 std::vector<float> copy_optional(const py::object& object, const char* name, std::int64_t d) {
   const float* data = read_optional_vector(object, name, d);
   return data == nullptr ? std::vector<float>() : std::vector<float>(data, data + d);
@@ -86,12 +104,12 @@ std::vector<float> copy_optional(const py::object& object, const char* name, std
 std::unique_ptr<ImageEncoder> make_image_encoder(
     const Weight& fc, const Layers& layers, const std::string& norm_axis,
     bool normalize_projection, const std::string& pooling, std::int64_t pool_top,
-    const Weight& w_ih, const GruWeight& w_hh, const py::object& embedding_scale,
-    const py::object& embedding_shift) {
+    const py::object& pool_coefficients, const Weight& w_ih, const GruWeight& w_hh,
+    const py::object& embedding_scale, const py::object& embedding_shift) {
   const std::int64_t d = given(fc, "fc").n_out();
   ImageEncoderConfig config{};
   config.fc = fc;
-  require_layers(layers, d);
+  const std::int64_t k = require_layers(layers, d);
   config.layers.assign(layers.begin(), layers.end());
   config.norm_axis = encoder_norm_axis(norm_axis);
   config.normalize_projection = normalize_projection;
@@ -102,6 +120,7 @@ std::unique_ptr<ImageEncoder> make_image_encoder(
   config.pooling = region_pooling(pooling);
   require_pooling(config.pooling, pool_top, w_ih, w_hh, d);
   config.pool_top = pool_top;
+  config.coefficients = copy_coefficients(config.pooling, pool_coefficients, k);
   config.w_ih = w_ih;
   config.w_hh = w_hh;
   config.scale = copy_optional(embedding_scale, "embedding_scale", d);
@@ -165,7 +184,8 @@ void register_encoders(py::module_& m) {
   py::class_<ImageEncoder>(m, "ImageEncoder")
       .def(py::init(&make_image_encoder), py::arg("fc"), py::arg("layers"), py::kw_only(),
            py::arg("norm_axis"), py::arg("normalize_projection") = false, py::arg("pooling"),
-           py::arg("pool_top") = 1, py::arg("w_ih") = py::none(), py::arg("w_hh") = py::none(),
+           py::arg("pool_top") = 1, py::arg("pool_coefficients") = py::none(),
+           py::arg("w_ih") = py::none(), py::arg("w_hh") = py::none(),
            py::arg("embedding_scale") = py::none(), py::arg("embedding_shift") = py::none())
       .def_property_readonly("features", &ImageEncoder::features)
       .def_property_readonly("dim", &ImageEncoder::dim)

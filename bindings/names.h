@@ -46,7 +46,8 @@ inline RegionPooling region_pooling(const std::string& name) {
   return find_named<RegionPooling>("pooling", name,
                                    {{"gru", RegionPooling::gru},
                                     {"mean", RegionPooling::mean},
-                                    {"max-of-top", RegionPooling::max_of_top}});
+                                    {"max-of-top", RegionPooling::max_of_top},
+                                    {"gpo", RegionPooling::gpo}});
 }
 
 inline NormAxis l2norm_axis(const std::string& name) {

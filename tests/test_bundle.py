@@ -25,7 +25,7 @@ from refine_itr.errors import BundleError, DetectorError
         {},
         {"graph": "vsrn-gcn", "batch_norm": False, "pooling": "gru"},
         {"graph": "none", "layers": 0, "pooling": "max-of-top", "pool_top": 3},
-        {"embedding_batch_norm": True, "norm_axis": "region"},
+        {"embedding_batch_norm": True, "norm_axis": "region", "pooling": "gpo"},
     ],
 )
 def test_round_trip(image: dict[str, object], tmp_path: Path) -> None:
@@ -181,6 +181,32 @@ def test_damage_is_named(damage: Callable[[Path], object], message: str, bundle:
     damage(bundle)
     with pytest.raises(BundleError) as caught:
         refine_itr.load(bundle)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "message"),
+    [
+        (
+            np.ones(5, "f4"),
+            r"image.gpo.coefficients: expected float16 or float32 (4,); got F32 (5,)",
+        ),
+        (np.full(4, np.nan, "f4"), "image.gpo.coefficients: expected finite values"),
+        (None, "missing image.gpo.coefficients"),
+    ],
+    ids=["too many", "not finite", "missing"],
+)
+def test_wrong_pooling_coefficients_are_named(
+    coefficients: np.ndarray | None, message: str, tmp_path: Path
+) -> None:
+    folder = write_tiny_bundle(tmp_path / "b", pooling="gpo")
+    weights = load_file(folder / "weights.safetensors")
+    del weights["image.gpo.coefficients"]
+    if coefficients is not None:
+        weights["image.gpo.coefficients"] = coefficients
+    save_file(weights, folder / "weights.safetensors")
+    with pytest.raises(BundleError) as caught:
+        refine_itr.load(folder)
     assert message in str(caught.value)
 
 

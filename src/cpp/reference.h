@@ -110,17 +110,23 @@ inline Mat gru(const Mat& gates, const Linear& w_hh) {
   return states;
 }
 
-// Per column the mean of the `top` largest, (1, cols).
-inline Mat top_mean(const Mat& x, std::int64_t top) {
+// Per column the values in descending order times the coefficients (rows), added up, (1, cols).
+inline Mat gpo(const Mat& x, const std::vector<double>& coefficients) {
   Mat out(1, x.cols);
   for (std::int64_t j = 0; j < x.cols; ++j) {
     std::vector<double> column;
     for (std::int64_t i = 0; i < x.rows; ++i) column.push_back(x.at(i, j));
     std::sort(column.rbegin(), column.rend());
-    out.at(0, j) = std::accumulate(column.begin(), column.begin() + top, 0.0) /
-                   static_cast<double>(top);
+    out.at(0, j) = std::inner_product(column.begin(), column.end(), coefficients.begin(), 0.0);
   }
   return out;
+}
+
+// Per column the mean of the `top` largest, (1, cols).
+inline Mat top_mean(const Mat& x, std::int64_t top) {
+  std::vector<double> coefficients(static_cast<std::size_t>(x.rows));
+  std::fill_n(coefficients.begin(), top, 1 / static_cast<double>(top));
+  return gpo(x, coefficients);
 }
 
 // Columns of one row by descending value, equal ones by lower index.

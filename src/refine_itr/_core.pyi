@@ -472,8 +472,10 @@ class ImageEncoder:
         norm_axis: of the l2norm after the layers; "none" for none.
         normalize_projection: the same l2norm also before the layers.
         pooling: over the regions: the GRU's last hidden state, the mean, or per feature the mean
-            of the `pool_top` largest.
+            of the `pool_top` largest or, for "gpo", the values in descending order times
+            `pool_coefficients`, added up.
         pool_top: for "max-of-top".
+        pool_coefficients: (K,) for "gpo" (else None); copied. The encoder takes that K alone.
         w_ih: for "gru" (else None): D -> 3D, with b_ih.
         w_hh: for "gru" (else None): D -> 3D, with b_hh.
         embedding_scale: (D,) or None: the embedding's BatchNorm, x * scale + shift; copied.
@@ -487,8 +489,9 @@ class ImageEncoder:
         *,
         norm_axis: Literal["region", "feature", "none"],
         normalize_projection: bool = False,
-        pooling: Literal["gru", "mean", "max-of-top"],
+        pooling: Literal["gru", "mean", "max-of-top", "gpo"],
         pool_top: int = 1,
+        pool_coefficients: _FloatArray | None = None,
         w_ih: PackedMatrix | None = None,
         w_hh: PackedGates | None = None,
         embedding_scale: _FloatArray | None = None,

@@ -70,6 +70,12 @@ def pool_regions(regions: F64, top: int) -> F64:
     return torch.topk(double(regions), top, dim=1).values.mean(dim=1).numpy()
 
 
+def gpo(regions: F32 | F64, coefficients: F32) -> F64:
+    """Per feature the values of (b, K, D) in descending order times the coefficients (K,)."""
+    ordered = double(regions).sort(dim=1, descending=True).values
+    return torch.einsum("bkd,k->bd", ordered, double(coefficients)).numpy()
+
+
 def unit(x: F64) -> F64:
     return l2norm(x[:, None, :], "feature")[:, 0, :]
 

@@ -390,7 +390,7 @@ def test_weights_of_a_wrong_size_are_refused(call: str, name: str, shape: tuple[
     ("changes", "error", "message"),
     [
         ({"norm_axis": "row"}, ValueError, "norm_axis: expected one of region, feature, none"),
-        ({"pooling": "max"}, ValueError, "pooling: expected one of gru, mean, max-of-top"),
+        ({"pooling": "max"}, ValueError, "pooling: expected one of gru, mean, max-of-top, gpo"),
         ({"pool_top": 0}, ValueError, "pool_top: expected 1 or more; got 0"),
         ({"pooling": "gru"}, TypeError, "w_ih: expected PackedMatrix; got None"),
         (
@@ -408,6 +408,31 @@ def test_weights_of_a_wrong_size_are_refused(call: str, name: str, shape: tuple[
             r"w_hh: expected weights \(12, 4\); got \(15, 5\)",
         ),
         ({"w_hh": gates()}, ValueError, "w_ih, w_hh: expected None without pooling 'gru'"),
+        (
+            {"pooling": "gpo"},
+            TypeError,
+            r"pool_coefficients: expected float32 \(3,\), C-contiguous; got NoneType",
+        ),
+        (
+            {"pooling": "gpo", "pool_coefficients": f32(K + 1)},
+            ValueError,
+            r"pool_coefficients: expected float32 \(3,\), C-contiguous; got float32 \(4,\)",
+        ),
+        (
+            {"pooling": "gpo", "pool_coefficients": np.ones(K)},
+            TypeError,
+            r"pool_coefficients: expected float32 \(3,\), C-contiguous; got float64 \(3,\)",
+        ),
+        (
+            {"pooling": "gpo", "layers": [], "pool_coefficients": f32(0)},
+            ValueError,
+            "pool_coefficients: expected one or more; got none",
+        ),
+        (
+            {"pool_coefficients": f32(K)},
+            ValueError,
+            "pool_coefficients: expected None without pooling 'gpo'",
+        ),
         (
             {"pooling": "gru", "w_ih": packed(), "w_hh": gates()},
             ValueError,
@@ -446,6 +471,12 @@ def test_words_that_name_no_option_are_refused() -> None:
 def test_too_few_regions_are_refused() -> None:
     encoder = image_encoder(layers=[], pooling="max-of-top", pool_top=3)
     with pytest.raises(ValueError, match="regions: expected at least 3 regions an image; got 2"):
+        encoder.encode(f32(1, 2, C), f32(1, D), _core.Workspace())
+
+
+def test_another_number_of_regions_than_the_coefficients_is_refused() -> None:
+    encoder = image_encoder(layers=[], pooling="gpo", pool_coefficients=f32(3))
+    with pytest.raises(ValueError, match=r"regions: expected float32 \(b, 3, 6\).*; got .*2, 6"):
         encoder.encode(f32(1, 2, C), f32(1, D), _core.Workspace())
 
 

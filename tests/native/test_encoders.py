@@ -16,9 +16,9 @@ from .test_graph import LightLayer, VsrnLayer, named, pack_projection
 from .tolerances import assert_close
 
 Layer = LightLayer | VsrnLayer
-Pooling = Literal["gru", "mean", "max-of-top"]
+Pooling = Literal["gru", "mean", "max-of-top", "gpo"]
 NormAxis = Literal["region", "feature", "none"]
-POOLINGS: tuple[Pooling, ...] = ("gru", "mean", "max-of-top")
+POOLINGS: tuple[Pooling, ...] = ("gru", "mean", "max-of-top", "gpo")
 NORM_AXES: tuple[NormAxis, ...] = ("region", "feature", "none")
 
 
@@ -52,6 +52,7 @@ class ImageModel:
         self.normalize_projection = normalize_projection
         self.fc = normal(rng, d, c, scale=c**-0.5), normal(rng, d, scale=0.1)
         self.layers = [make(rng, k, d) for make in layers]
+        self.coefficients = normal(rng, k)
         self.w_ih = normal(rng, 3 * d, d, scale=d**-0.5), normal(rng, 3 * d, scale=0.1)
         self.w_hh = normal(rng, 3 * d, d, scale=d**-0.5), normal(rng, 3 * d, scale=0.1)
         self.scale = np.abs(normal(rng, d)) + np.float32(0.5) if batch_norm else None
@@ -66,6 +67,7 @@ class ImageModel:
             normalize_projection=self.normalize_projection,
             pooling=self.pooling,
             pool_top=self.pool_top,
+            pool_coefficients=self.coefficients if self.pooling == "gpo" else None,
             w_ih=_core.PackedMatrix(*self.w_ih, precision) if gru else None,
             w_hh=_core.PackedGates(*self.w_hh, precision) if gru else None,
             embedding_scale=self.scale,
@@ -97,6 +99,8 @@ class ImageModel:
         if self.pooling == "gru":
             gates = reference.linear(v.reshape(b * k, d), *self.w_ih)
             return reference.gru(gates, [k] * b, *self.w_hh, "last")
+        if self.pooling == "gpo":
+            return reference.gpo(v, self.coefficients)
         return reference.pool_regions(v, k if self.pooling == "mean" else self.pool_top)
 
 

@@ -79,14 +79,15 @@ def test_another_seed_gives_other_weights(prepared_features: Prepare, tmp_path: 
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 5])  # 3 steps an epoch: within and between epochs
+@pytest.mark.parametrize("pooling", ["mean", "gpo"])
 def test_a_resumed_run_equals_an_uninterrupted_one(
-    prepared_features: Prepare, tmp_path: Path, stop_after: int
+    prepared_features: Prepare, tmp_path: Path, stop_after: int, pooling: str
 ) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert train(prepared_features(epochs=3), whole)
-    assert not train(prepared_features(epochs=3), parts, stop_after=stop_after)
+    assert train(prepared_features(epochs=3, pooling=pooling), whole)
+    assert not train(prepared_features(epochs=3, pooling=pooling), parts, stop_after=stop_after)
     torch.rand(7)  # whatever happens in between
-    assert train(prepared_features(epochs=3), parts, resume=True)
+    assert train(prepared_features(epochs=3, pooling=pooling), parts, resume=True)
     assert_same(weights(whole), weights(parts))
     assert_same(weights(whole, BEST), weights(parts, BEST))
     assert metrics(whole) == metrics(parts)

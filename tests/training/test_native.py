@@ -65,7 +65,7 @@ def _numpy(encoders: Encoders) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("graph", ["light-gcn", "vsrn-gcn", "none"])
-@pytest.mark.parametrize("pooling", ["mean", "max-of-top", "gru"])
+@pytest.mark.parametrize("pooling", ["mean", "max-of-top", "gru", "gpo"])
 @pytest.mark.parametrize("norm_axis", ["feature", "region", "none"])
 @pytest.mark.usefixtures("isa")
 def test_image_encoder(graph: str, pooling: str, norm_axis: str) -> None:
@@ -82,6 +82,7 @@ def test_image_encoder(graph: str, pooling: str, norm_axis: str) -> None:
         {"normalize_projection": True, "norm_axis": "region"},
         {"embedding_batch_norm": True},
         {"embedding_batch_norm": True, "pooling": "gru"},
+        {"regions": 36, "pooling": "gpo"},
         {"graph": "vsrn-gcn", "batch_norm": False, "scale_affinity": False},
     ],
     ids=str,

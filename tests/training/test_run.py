@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,12 +50,15 @@ def _random_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepare_module, "load_pretrained", small_backbone)
 
 
-@pytest.mark.parametrize("fine_tune", [True, False])
+@pytest.mark.parametrize("changes", [{}, {"fine_tune": False}, {"pooling": "gpo"}], ids=str)
 def test_pictures_to_bundle(
-    sources: Sources, tmp_path: Path, tiny_recipe: Callable[..., Recipe], fine_tune: bool
+    sources: Sources,
+    tmp_path: Path,
+    tiny_recipe: Callable[..., Recipe],
+    changes: dict[str, Any],
 ) -> None:
     out = tmp_path / "run"
-    recipe = tiny_recipe(fine_tune=fine_tune)
+    recipe = tiny_recipe(**changes)
     measured = run_training(recipe, sources, out, PROVENANCE, HOOKS)
     assert measured is not None
     assert (measured.images, measured.sentences) == (8, 16)

@@ -21,7 +21,7 @@ std::int64_t ImageEncoder::regions() const noexcept {
   for (const auto& layer : config_.layers) {
     if (layer->regions() != 0) return layer->regions();
   }
-  return 0;
+  return static_cast<std::int64_t>(config_.coefficients.size());
 }
 
 std::int64_t ImageEncoder::least_regions() const noexcept {
@@ -88,6 +88,8 @@ void ImageEncoder::pool(ConstBatch regions, Matrix out, Workspace& workspace, in
     case RegionPooling::mean: return mean_regions(regions, out, threads);
     case RegionPooling::max_of_top:
       return top_mean_regions(regions, config_.pool_top, out, workspace, threads);
+    case RegionPooling::gpo:
+      return gpo_regions(regions, config_.coefficients.data(), out, workspace, threads);
   }
 }
 

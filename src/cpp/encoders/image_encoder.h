@@ -13,7 +13,7 @@
 
 namespace refine_itr {
 
-enum class RegionPooling { gru, mean, max_of_top };
+enum class RegionPooling { gru, mean, max_of_top, gpo };
 
 // Everything is folded; shapes agree (the bindings check them).
 struct ImageEncoderConfig {
@@ -22,11 +22,12 @@ struct ImageEncoderConfig {
   NormAxis norm_axis;         // of the l2norm after the layers
   bool normalize_projection;  // the same l2norm also before the layers
   RegionPooling pooling;
-  std::int64_t pool_top;       // max_of_top
-  SharedMatrix w_ih;           // gru: D -> 3D with b_ih
-  SharedGates w_hh;            // gru: D -> 3D with b_hh
-  std::vector<float> scale;    // (D) or empty: BatchNorm of the embedding, x * scale + shift
-  std::vector<float> shift;    // (D) or empty
+  std::int64_t pool_top;            // max_of_top
+  std::vector<float> coefficients;  // gpo: (K); else empty
+  SharedMatrix w_ih;                // gru: D -> 3D with b_ih
+  SharedGates w_hh;                 // gru: D -> 3D with b_hh
+  std::vector<float> scale;  // (D) or empty: BatchNorm of the embedding, x * scale + shift
+  std::vector<float> shift;  // (D) or empty
 };
 
 // fc -> [l2norm] -> layers -> l2norm -> pooling -> [scale, shift] -> l2norm

@@ -51,6 +51,7 @@ const KernelTable REFINE_ITR_JOIN(kTable_, REFINE_ITR_ISA_NAME) = {
     l2norm_columns,
     mean_rows,
     top_mean_rows,
+    gpo_rows,
     find_above,
     upper_bounds,
     {multiply_add_rounds<Fp32>, multiply_add_rounds<Bf16>, multiply_add_rounds<Int8>},

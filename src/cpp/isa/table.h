@@ -154,6 +154,9 @@ struct KernelTable {
   // that is not finite gives NaN.
   void (*top_mean_rows)(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t top,
                         float* scratch, float* out) noexcept;
+  // Sum of coefficients[i] (rows) times the i-th largest; scratch (rows * kMaxWidth). NaN as above.
+  void (*gpo_rows)(const float* x, std::int64_t rows, std::int64_t cols, const float* coefficients,
+                   float* scratch, float* out) noexcept;
 
   // kernels/scan.inl: the first i in begin .. n-1 with x[i] > threshold, or n.
   std::int64_t (*find_above)(const float* x, std::int64_t begin, std::int64_t n,

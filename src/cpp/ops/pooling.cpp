@@ -10,6 +10,18 @@ int pooling_threads(ConstBatch regions, int threads) noexcept {
   return threads_for(threads, regions.batch * regions.rows * regions.cols * kElementWork);
 }
 
+// pool(i, list) for each image, with memory for a list of `length` vectors.
+template <class Pool>
+void pool_with_list(ConstBatch regions, std::int64_t length, Workspace& workspace, int threads,
+                    const Pool& pool) {
+  const int used = pooling_threads(regions, threads);
+  WorkspaceScope scope(workspace);
+  float* lists = scope.take<float>(used * length * kMaxWidth);
+  parallel_tasks(used, regions.batch, [&](std::int64_t i, int rank) {
+    pool(i, lists + rank * length * kMaxWidth);
+  });
+}
+
 }  // namespace
 
 void mean_regions(ConstBatch regions, Matrix out, int threads) {
@@ -24,12 +36,17 @@ void mean_regions(ConstBatch regions, Matrix out, int threads) {
 void top_mean_regions(ConstBatch regions, std::int64_t top, Matrix out, Workspace& workspace,
                       int threads) {
   const KernelTable& table = active_table();
-  const int used = pooling_threads(regions, threads);
-  WorkspaceScope scope(workspace);
-  float* scratch = scope.take<float>(used * top * kMaxWidth);
-  parallel_tasks(used, regions.batch, [&](std::int64_t i, int rank) {
-    table.top_mean_rows(regions.matrix(i).data, regions.rows, regions.cols, top,
-                        scratch + rank * top * kMaxWidth, out.row(i));
+  pool_with_list(regions, top, workspace, threads, [&](std::int64_t i, float* list) {
+    table.top_mean_rows(regions.matrix(i).data, regions.rows, regions.cols, top, list, out.row(i));
+  });
+}
+
+void gpo_regions(ConstBatch regions, const float* coefficients, Matrix out, Workspace& workspace,
+                 int threads) {
+  const KernelTable& table = active_table();
+  pool_with_list(regions, regions.rows, workspace, threads, [&](std::int64_t i, float* list) {
+    table.gpo_rows(regions.matrix(i).data, regions.rows, regions.cols, coefficients, list,
+                   out.row(i));
   });
 }
 

@@ -13,4 +13,9 @@ void mean_regions(ConstBatch regions, Matrix out, int threads);
 void top_mean_regions(ConstBatch regions, std::int64_t top, Matrix out, Workspace& workspace,
                       int threads);
 
+// Generalised pooling (GPO, Chen et al., CVPR 2021): per feature the sum over i of coefficients[i]
+// (K) times the i-th largest value.
+void gpo_regions(ConstBatch regions, const float* coefficients, Matrix out, Workspace& workspace,
+                 int threads);
+
 }  // namespace refine_itr

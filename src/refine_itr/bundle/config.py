@@ -31,7 +31,8 @@ class ImageConfig:
         norm_axis: Axis of the l2norm before pooling: over the regions (VSRN), over the features
             of each region, or none.
         pooling: Last hidden state of a GRU over the regions, their mean, or for each feature
-            the mean of its ``pool_top`` largest values.
+            the mean of its ``pool_top`` largest values or, for "gpo", its values in descending
+            order times K trained coefficients, added up (Chen et al., arXiv 2011.04305).
         pool_top: Only for "max-of-top".
         embedding_batch_norm: BatchNorm after pooling (VSRN's Flickr30K weights).
     """
@@ -44,7 +45,7 @@ class ImageConfig:
     batch_norm: bool
     normalize_projection: bool
     norm_axis: Annotated[str, OneOf("region", "feature", "none")]
-    pooling: Annotated[str, OneOf("gru", "mean", "max-of-top")]
+    pooling: Annotated[str, OneOf("gru", "mean", "max-of-top", "gpo")]
     pool_top: Annotated[int, Between(1, 4096)]
     embedding_batch_norm: bool
 

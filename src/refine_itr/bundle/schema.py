@@ -18,6 +18,9 @@ def expected_weights(config: BundleConfig) -> Shapes:
         shapes |= _graph_layer(f"image.graph.{layer}", image, dim)
     if image.pooling == "gru":
         shapes |= _gru("image.gru", dim, dim)
+    if image.pooling == "gpo":
+        # Their generator stays behind in training: it depends on K alone, which is fixed here.
+        shapes["image.gpo.coefficients"] = (image.regions,)
     if image.embedding_batch_norm:
         shapes |= _batch_norm("image.bn", dim)
     shapes["text.embedding.weight"] = (text.vocabulary, text.word_dim)

@@ -46,6 +46,7 @@ class ImageEncoder:
             normalize_projection=image.normalize_projection,
             pooling=image.pooling,  # type: ignore[arg-type]
             pool_top=image.pool_top,
+            pool_coefficients=weights.get("image.gpo.coefficients"),
             **_gru(image, weights, precision),
             **_embedding_batch_norm(image, weights),
         )

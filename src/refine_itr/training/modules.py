@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from refine_itr.bundle import BundleConfig, ImageConfig, TextConfig
 from refine_itr.training.gru import run_gru
+from refine_itr.training.pooling import GeneralizedPooling
 
 _NORM_DIM = {"region": 1, "feature": 2}
 
@@ -106,6 +107,7 @@ class ImageEncoder(nn.Module):
         nn.init.zeros_(self.fc.bias)
         self.graph = nn.ModuleList(GraphLayer(config, dim) for _ in range(config.layers))
         self.gru = nn.GRU(dim, dim, batch_first=True) if config.pooling == "gru" else None
+        self.gpo = GeneralizedPooling() if config.pooling == "gpo" else None
         self.bn = nn.BatchNorm1d(dim) if config.embedding_batch_norm else None
 
     def forward(self, regions: Tensor, keep: Tensor | None = None) -> Tensor:
@@ -118,16 +120,19 @@ class ImageEncoder(nn.Module):
             v = l2norm(v, self.config.norm_axis)
         for layer in self.graph:
             v = layer(v)
-        embedding = self._pool(l2norm(v, self.config.norm_axis)).to(v.dtype)
+        embedding = self._pool(l2norm(v, self.config.norm_axis), keep).to(v.dtype)
         if self.bn is not None:
             embedding = self.bn(embedding)
         return F.normalize(embedding, dim=1)
 
-    def _pool(self, v: Tensor) -> Tensor:
+    def _pool(self, v: Tensor, keep: Tensor | None) -> Tensor:
         if self.gru is not None:
             n, regions, _ = v.shape
             steps = v.transpose(0, 1).flatten(0, 1)
             return run_gru(self.gru, steps, [n] * regions)[-n:]
+        if self.gpo is not None:
+            pooled: Tensor = self.gpo(v, keep)
+            return pooled
         if self.config.pooling == "mean":
             return v.mean(1)
         return v.topk(self.config.pool_top, dim=1).values.mean(1)
@@ -175,16 +180,28 @@ class Encoders(nn.Module):
 
 
 def bundle_weights(encoders: Encoders) -> dict[str, Tensor]:
-    """The state under the bundle's names: a GRU's without "_l0", BatchNorm's without counters."""
-    return {
+    """The state under the bundle's names: a GRU's without "_l0", BatchNorm's without counters.
+
+    Instead of what generates GPO's coefficients those for K regions are there.
+    """
+    weights = {
         name.removesuffix("_l0"): tensor
         for name, tensor in encoders.state_dict().items()
-        if not name.endswith("num_batches_tracked")
+        if not name.endswith("num_batches_tracked") and not name.startswith("image.gpo.")
     }
+    image = encoders.image
+    if image.gpo is not None:
+        regions = image.config.regions
+        coefficients = image.gpo.coefficients(torch.tensor([regions]), regions)[0]
+        weights["image.gpo.coefficients"] = coefficients.detach()
+    return weights
 
 
 def load_bundle_weights(encoders: Encoders, weights: Mapping[str, Tensor]) -> None:
-    """Sets the state from tensors under the bundle's names; the inverse of ``bundle_weights``."""
+    """Sets the state from tensors under the bundle's names; the inverse of ``bundle_weights``.
+
+    Not for GPO, whose coefficients do not tell what generated them.
+    """
     state = encoders.state_dict()
     names = {name.removesuffix("_l0"): name for name in state}
     encoders.load_state_dict({**state, **{names[name]: w for name, w in weights.items()}})

@@ -22,7 +22,7 @@ from refine_itr.training.backbone import BLOCKS, FEATURES, STRIDE
 _CHOICES = {
     "graph": ("light-gcn", "vsrn-gcn", "none"),
     "norm_axis": ("region", "feature", "none"),
-    "pooling": ("gru", "mean", "max-of-top"),
+    "pooling": ("gru", "mean", "max-of-top", "gpo"),
     "text_pooling": ("last", "mean"),
     "loss": ("info-nce", "hinge"),
     "keep_epoch": ("best", "last"),
@@ -71,7 +71,7 @@ class Recipe:
         ema_decay: Of the moving average of the weights, which is what is measured and exported;
             0 takes the weights as they are.
         dropout: Of region features and word vectors.
-        drop_regions: Share of regions dropped in training.
+        drop_regions: Share of regions dropped in training; pooling "gpo" then pools the others.
         drop_words: Share of words made unknown in training.
         loss: "info-nce" with a learned temperature, or "hinge" with the hardest negatives.
         temperature: InfoNCE's at the start.

@@ -66,7 +66,7 @@ void test_pooling() {
   Random random(3);
   Workspace workspace;
   for (const std::int64_t d : kSizes) {
-    for (const std::int64_t k : {1, 2, 5, 36}) {
+    for (const std::int64_t k : {1, 2, 5, 16, 36}) {
       const Floats x = random.normal(k * d);
       Floats out(static_cast<std::size_t>(d));
       mean_regions({x.data(), 1, k, d}, view(out, 1, d), 1);
@@ -74,6 +74,10 @@ void test_pooling() {
       const std::int64_t top = k / 2 + 1;
       top_mean_regions({x.data(), 1, k, d}, top, view(out, 1, d), workspace, 1);
       expect_close("top_mean_regions", out.data(), reference::top_mean(mat(x, k, d), top), 1e-6);
+      const Floats coefficients = random.normal(k, 1 / static_cast<double>(k));
+      gpo_regions({x.data(), 1, k, d}, coefficients.data(), view(out, 1, d), workspace, 1);
+      expect_close("gpo_regions", out.data(),
+                   reference::gpo(mat(x, k, d), {coefficients.begin(), coefficients.end()}), 1e-6);
     }
   }
 }

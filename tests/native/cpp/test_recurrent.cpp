@@ -80,6 +80,8 @@ void check_image_encoder(Random& random, RegionPooling pooling) {
   config.norm_axis = NormAxis::feature;
   config.pooling = pooling;
   config.pool_top = 2;
+  const Floats coefficients = random.normal(k);
+  if (pooling == RegionPooling::gpo) config.coefficients = coefficients;
   config.w_ih = SharedMatrix(w_ih, &w_ih->packed);
   config.w_hh = SharedGates(w_hh, &w_hh->packed);
   const Floats regions = random.normal(b * k * c);
@@ -97,6 +99,8 @@ void check_image_encoder(Random& random, RegionPooling pooling) {
     const Mat pooled =
         pooling == RegionPooling::gru
             ? expected_gru(w_ih->plain(v), w_hh->plain, 0, k, SequencePooling::last)
+        : pooling == RegionPooling::gpo
+            ? reference::gpo(v, {coefficients.begin(), coefficients.end()})
             : reference::top_mean(v, pooling == RegionPooling::mean ? k : 2);
     expect_close("ImageEncoder", out.data() + i * d, reference::l2norm_rows(pooled), 1e-5);
   }
@@ -125,7 +129,8 @@ void test_gru() {
 void test_encoders() {
   Random random(7);
   for (const std::int64_t d : {1, 4, 33}) check_text_encoder(random, d);
-  for (const auto pooling : {RegionPooling::gru, RegionPooling::mean, RegionPooling::max_of_top}) {
+  for (const auto pooling : {RegionPooling::gru, RegionPooling::mean, RegionPooling::max_of_top,
+                             RegionPooling::gpo}) {
     check_image_encoder(random, pooling);
   }
 }
