@@ -30,6 +30,11 @@ def write_json(path: Path, data: object) -> None:
     path.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", "utf-8")
 
 
+def print_line(text: str) -> None:
+    """Prints a line as it is: not folded, and brackets in it are no markup."""
+    stdout.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_hits(title: str, hits: Sequence[Hit]) -> None:
     """Prints hits, a line each (rank, score, relevance if known, item): a table folds paths."""
     stdout.print(Text(title, "bold"), soft_wrap=True)

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from refine_itr.cli.options import JsonOption
-from refine_itr.cli.output import print_json, stdout
+from refine_itr.cli.output import print_json, print_line, stdout
 from refine_itr.errors import InvalidInputError
 from refine_itr.planning import Plan, Simulation, simulate_sequential
 from refine_itr.planning import simulate as run
@@ -74,7 +75,7 @@ def simulate(
         return
     _print(rows)
     if answer:
-        stdout.print(answer["text"], highlight=False, soft_wrap=True)
+        print_line(str(answer["text"]))
 
 
 def _paper_rows(cards: int, encoder_ms: float | None, rate: float | None) -> dict[str, Row]:
@@ -148,6 +149,6 @@ def _print(rows: dict[str, Row]) -> None:
         table.add_row(
             name.replace("_", " "),
             *(f"{number:.1f}" for number in numbers),
-            ", ".join(f"{stage} {share:.0%}" for stage, share in used.items()),
+            Text(", ".join(f"{stage} {share:.0%}" for stage, share in used.items())),
         )
     stdout.print(table)

@@ -9,7 +9,7 @@ import typer
 
 from refine_itr.cli.bench.options import CountOption, ImagesOption
 from refine_itr.cli.options import JsonOption, ModelOption, PlanOption, ThreadsOption
-from refine_itr.cli.output import print_json, print_note, stdout
+from refine_itr.cli.output import print_json, print_line, print_note, stdout
 from refine_itr.cli.plan import print_plan
 
 if TYPE_CHECKING:
@@ -99,4 +99,4 @@ def _print_report(title: str, report: Report) -> None:
         for rate, d in report.delays.items()
     ]
     for line in lines:
-        stdout.print(line, highlight=False, soft_wrap=True)
+        print_line(line)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from refine_itr.cli.bench.options import CountOption, DimOption, ImagesOption, QuickOption
 from refine_itr.cli.options import JsonOption, ModelOption, PrecisionOption, ThreadsOption
-from refine_itr.cli.output import print_json, print_note, stdout
+from refine_itr.cli.output import print_json, print_line, print_note, stdout
 from refine_itr.types import Precision
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def bench_table4(
         table.add_row(label, *(_number(column[key]) for column in columns))
     stdout.print(table)
     for column in columns:
-        stdout.print(f"{column['name']}: {column['note']}", markup=False, highlight=False)
+        print_line(f"{column['name']}: {column['note']}")
 
 
 def _number(value: Any) -> str:
