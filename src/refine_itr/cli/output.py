@@ -49,6 +49,16 @@ def print_note(text: str) -> None:
     stderr.print(Text(text, "yellow"), soft_wrap=True)
 
 
+def note_other_load() -> str:
+    """Warns if other processes use the machine; returns the warning, empty if there is none."""
+    from refine_itr.bench.machine import other_load
+
+    busy = other_load()
+    if busy:
+        print_note(busy)
+    return busy
+
+
 def print_failures(failures: Sequence[Failure]) -> None:
     """Names the pictures that were skipped, the first ones with their reason."""
     for failure in failures[:_FAILURES_SHOWN]:
