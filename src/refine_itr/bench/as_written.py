@@ -46,7 +46,7 @@ class AsWrittenEncoder:
         self._layers = [
             self._layer(image, weights, f"image.graph.{index}") for index in range(image.layers)
         ]
-        w_ih, b_ih, w_hh, b_hh = (weights[f"image.gru.{part}"] for part in GRU_WEIGHTS)
+        w_ih, w_hh, b_ih, b_hh = (weights[f"image.gru.{kind}"] for kind in GRU_WEIGHTS)
         self._w_ih = _core.PackedMatrix(w_ih, b_ih, precision)
         self._w_hh = _core.PackedGates(w_hh, b_hh, precision)
         self._scale, self._shift = np.float32(1.0), np.float32(0.0)
