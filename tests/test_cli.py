@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tiny import write_tiny_bundle
 
@@ -153,6 +154,14 @@ def test_doctor(run, bundle: Path) -> None:  # type: ignore[no-untyped-def]
         (["index", "x.itr", "--texts", "none.txt", "-m", "{bundle}"], "No such file"),
         (["index", "{other}", "{photos}", "-m", "{bundle}"], "made by the model"),
         (["eval", "--data", "no.jsonl", "--images", "{photos}", "-m", "{bundle}"], "No such file"),
+        (["eval", "--data", "zip_ims.npy", "-m", "{bundle}"], "got several, zipped"),
+        (["simulate", "--preset", "paper", "--rate", "nan"], "--rate"),
+        (["simulate", "--preset", "paper", "--encoder-ms", "inf"], "expected a finite number"),
+        (["simulate", "--preset", "paper", "--cards", "1000000000"], "--cards"),
+        (["bench", "pipeline", "--images", "no-folder"], "expected a folder of photographs"),
+        (["bench", "pipeline", "--chip-ms", "inf"], "expected a finite number"),
+        (["bench", "pipeline", "--plot", "no/folder/x.svg"], "in a folder that is there"),
+        (["bench", "table4", "--images", "no-folder"], "expected a folder of photographs"),
         (["nonsense"], "No such command"),
     ],
 )
@@ -163,12 +172,30 @@ def test_a_mistake_is_one_clear_line(  # type: ignore[no-untyped-def]
     monkeypatch.chdir(tmp_path)
     other = tmp_path / "other.itr"
     run("index", other, photos, "-m", write_tiny_bundle(tmp_path / "another", seed=3))
+    with Path("zip_ims.npy").open("wb") as file:
+        np.savez(file, np.zeros(3, np.float32))
+    Path("zip_caps.txt").write_text("a dog\n")
     names = {"photos": photos, "bundle": bundle, "other": other}
     result = run(*(arg.format(**names) for arg in args))
     assert result.code == 2
     assert message in " ".join(result.err.split())
     assert "Traceback" not in result.err
     assert not (tmp_path / "x.itr").exists()
+
+
+def test_brackets_in_a_name_are_no_markup(  # type: ignore[no-untyped-def]
+    run, bundle: Path, photos: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "[red]my[" / "x.itr"
+    file.parent.mkdir()
+    assert str(file) in run("index", file, photos, "-m", bundle).out
+    stage = {"name": "[/x]", "device": "[/y]", "threads": 1, "workers": 1, "cap": 1, "sizes": []}
+    stage |= {"time": {"setup_s": 0, "per_item_s": 0.01}, "crowding": 1}
+    plan = {"goal": "g", "cores": 1, "stages": [stage], "throughput": None, "delay_s": None}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    result = run("simulate", "--plan", tmp_path / "plan.json")
+    assert result.code == 0
+    assert "[/x] 100%" in result.out
 
 
 def test_an_unknown_isa_is_one_clear_line(bundle: Path) -> None:

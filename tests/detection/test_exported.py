@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,30 @@ def test_files_that_are_no_weights(name: str, content: bytes, tmp_path: Path) ->
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InvalidInputError, match=rf"{name}: expected "):
         read_state(str(tmp_path / name), "")
+
+
+def test_weights_that_repeat_a_number(tmp_path: Path) -> None:
+    torch.save({"x": torch.ones(1).expand(1 << 40)}, tmp_path / "w.pth")
+    with pytest.raises(InvalidInputError, match="no more numbers than the file has bytes"):
+        read_state(str(tmp_path / "w.pth"), "")
+
+
+def test_weights_that_unpack_to_more(tmp_path: Path) -> None:
+    torch.save({"x": torch.zeros(1 << 16)}, tmp_path / "plain.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as plain,
+        zipfile.ZipFile(tmp_path / "w.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    with pytest.raises(InvalidInputError, match="uncompressed; it declares"):
+        read_state(str(tmp_path / "w.pth"), "")
+
+
+def test_weights_that_are_sparse(tmp_path: Path) -> None:
+    torch.save({"x": torch.eye(2).to_sparse()}, tmp_path / "w.pth")
+    with pytest.raises(InvalidInputError, match="expected plain tensors"):
+        read_state(str(tmp_path / "w.pth"), "")
 
 
 def test_weights_of_half_precision(tmp_path: Path) -> None:

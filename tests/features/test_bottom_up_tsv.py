@@ -149,6 +149,23 @@ def test_a_pickle_in_an_npz_does_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "mark").exists()
 
 
+def test_a_negative_length_unpacks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = "{'descr': '<f4', 'fortran_order': False, 'shape': (-9, 9), }".ljust(117) + "\n"
+    path = write_npz(tmp_path, image(1), x=None)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("x.npy", b"\x93NUMPY\x01\x00\x76\x00" + head.encode() + bytes(1 << 20))
+    read = zipfile.ZipExtFile.read
+
+    def bounded(file: zipfile.ZipExtFile, n: int | None = -1) -> bytes:
+        assert n is not None
+        assert n >= 0
+        return read(file, n)
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", bounded)
+    with pytest.raises(DatasetError, match="x: expected"):
+        read_npz(path)
+
+
 @pytest.mark.parametrize("shape", ["(1000000, 1000000)", "(4,)", "(-1, 4)", "(2, 1, 1, 'x')"])
 def test_an_npz_that_declares_more_than_it_has(shape: str, tmp_path: Path) -> None:
     head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"

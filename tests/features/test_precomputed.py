@@ -74,6 +74,11 @@ def save(folder: Path, array: object) -> None:
     np.save(folder / "dev_ims.npy", array)
 
 
+def several(folder: Path) -> None:
+    with (folder / "dev_ims.npy").open("wb") as file:
+        np.savez(file, features(4))
+
+
 def header(folder: Path, shape: str) -> None:
     """A file that declares more than it holds."""
     text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
@@ -89,6 +94,7 @@ BAD = [
     (lambda f: header(f, "(1000000000, 36, 2048)"), "expected an array of features"),
     (lambda f: header(f, "(10000000000000000000000, 1, 1)"), "expected an array of features"),
     (lambda f: header(f, "(-1, 1, 1)"), "expected an array of features"),
+    (several, "expected an array of features; got several"),
     (lambda f: (f / "dev_ims.npy").write_bytes(b""), "expected an array of features"),
     (lambda f: (f / "dev_ims.npy").unlink(), "expected an array of features"),
     (lambda f: (f / "dev_caps.txt").unlink(), "expected the sentences"),

@@ -116,7 +116,13 @@ def damaged(change: Any) -> Any:
     [
         (lambda d: d.pop("cores"), "plan: expected an object with goal, cores"),
         (lambda d: d.update(more=1), "plan: expected an object with"),
-        (lambda d: d.update(cores=0), r"plan\.cores: expected a whole number from 1; got 0"),
+        (
+            lambda d: d.update(cores=0),
+            r"cores: expected a whole number from 1 to 65536; got 0",
+        ),
+        (lambda d: d["stages"][0].update(workers=10**9), "workers: expected a whole number"),
+        (lambda d: d["stages"][0].update(sizes=[10**9]), "sizes: expected a list of ascending"),
+        (lambda d: d.update(throughput=10**400), r"plan\.throughput: expected a number"),
         (lambda d: d.update(cores=True), r"plan\.cores: expected a whole number"),
         (lambda d: d.update(stages=[]), r"plan\.stages: expected a list"),
         (lambda d: d["stages"][0].update(cap="8"), r"plan\.stages\[0\]\.cap: expected a whole"),

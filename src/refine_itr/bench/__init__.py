@@ -1,1 +1,1 @@
-"""Measures this machine: the pipeline as it runs, beside what the paper's server did."""
+"""Measures this machine: beside the paper's server, its own limits, and other libraries."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from refine_itr.profiling import (
     encoding_candidates,
     measure,
     profile_model,
-    sample_pictures,
     search_candidates,
     unit_rows,
 )
@@ -73,16 +72,17 @@ def stand_in_case(*, chips: int, chip_s: float, dim: int, threads: int) -> Case:
 
 
 @contextmanager
-def cpu_case(model: str, images: Path | None, plan: Path | None, threads: int) -> Iterator[Case]:
+def cpu_case(
+    model: str, pictures: Sequence[bytes], plan: Path | None, threads: int
+) -> Iterator[Case]:
     """Gives the whole way from JPEG bytes to ranked sentences, on the CPU alone.
 
     Args:
         model: "default" or a bundle's folder.
-        images: A folder of photographs; None makes some up.
+        pictures: Encoded photographs.
         plan: A plan's file; None measures a profile and plans for the most throughput.
         threads: CPU threads; 0 means all cores.
     """
-    pictures = sample_pictures(images)
     if plan is None:
         profile = profile_model(model, pictures, device="cpu", threads=threads, gallery=GALLERY)
         made = make_plan(profile, _GOAL)

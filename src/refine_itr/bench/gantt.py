@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from refine_itr.errors import InvalidInputError, MissingExtraError
@@ -10,6 +11,21 @@ from refine_itr.pipeline import BatchRecord
 
 _COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#9d755d")
 FORMATS = (".png", ".svg", ".pdf")
+
+
+def check_drawing(path: Path) -> None:
+    """Looks whether ``draw`` can write the file.
+
+    Raises:
+        InvalidInputError: The suffix is none of ``FORMATS``, or there is no such folder.
+        MissingExtraError: Matplotlib is not installed.
+    """
+    if path.suffix not in FORMATS:
+        raise InvalidInputError(f"{path}: expected a name that ends in {', '.join(FORMATS)}")
+    if not path.absolute().parent.is_dir():
+        raise InvalidInputError(f"{path}: expected a file in a folder that is there")
+    if find_spec("matplotlib") is None:
+        raise MissingExtraError("drawing", "plot")
 
 
 def draw(
@@ -30,16 +46,12 @@ def draw(
         seconds: Width of the picture in time.
 
     Raises:
-        InvalidInputError: The suffix is none of ``FORMATS``.
+        InvalidInputError: See ``check_drawing``.
         MissingExtraError: Matplotlib is not installed.
     """
-    if path.suffix not in FORMATS:
-        raise InvalidInputError(f"{path}: expected a name that ends in {', '.join(FORMATS)}")
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as exc:
-        raise MissingExtraError("drawing", "plot") from exc
+    check_drawing(path)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     middle = (min(r.start for r in records) + max(r.end for r in records)) / 2
     shown = [r for r in records if r.end > middle - seconds / 2 and r.start < middle + seconds / 2]

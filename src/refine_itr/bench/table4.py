@@ -7,6 +7,7 @@ from pathlib import Path
 from refine_itr.assembly import DECODE, DETECT, ENCODE
 from refine_itr.bench.cases import cpu_case, stand_in_case
 from refine_itr.bench.pipeline import Report, measure
+from refine_itr.profiling import sample_pictures
 
 _CHIPS = 24
 _CHIP_S = 0.4032  # 24 chips, 16.8 ms a picture
@@ -33,11 +34,12 @@ def table4(model: str, images: Path | None, *, count: int, threads: int) -> list
         threads: CPU threads; 0 means all cores.
     """
     columns: list[Column] = [dict(zip(_KEYS, column, strict=True)) for column in _PUBLISHED]
+    pictures = sample_pictures(images)
     case = stand_in_case(chips=_CHIPS, chip_s=_CHIP_S, dim=_DIM, threads=threads)
     cards = measure(case, count=count, rates=[_RATE], arrivals=count // 2)
     note = "measured here: cards that only take the paper's time, our encoder at D = 1024"
     columns.append(_column("the same cards, ours", cards, note))
-    with cpu_case(model, images, None, threads) as case:
+    with cpu_case(model, pictures, None, threads) as case:
         alone = measure(case, count=count, rates=[_RATE], arrivals=count // 2)
     note = f"measured here: no accelerator, model '{model}', from JPEG bytes"
     columns.append(_column("this CPU alone, ours", alone, note))

@@ -23,6 +23,7 @@ FORMAT = "refine-itr-calibration"
 VERSION = "1"
 
 _MAX_BYTES = 256 << 20
+_WRONG = (TypeError, ValueError)  # an InvalidInputError is a ValueError
 
 
 def read_calibration(folder: Path, fingerprint: str, dim: int) -> Calibration | None:
@@ -53,8 +54,7 @@ def read_calibration(folder: Path, fingerprint: str, dim: int) -> Calibration | 
                 temperature=float(metadata["temperature"]),
             )
         relevance = _parse_relevance(metadata["relevance"])
-    # An InvalidInputError is a ValueError.
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RecursionError) as exc:
+    except (SafetensorError, OSError, ArithmeticError, LookupError, RecursionError, *_WRONG) as exc:
         raise BundleError(f"{path}: expected a model's calibration; {exc}") from exc
     if bank.dim != dim:
         raise BundleError(f"{path}: bank: expected embeddings of length {dim}, got {bank.dim}")

@@ -193,7 +193,7 @@ def _read_text(path: Path) -> str:
 def _parse_json(path: Path) -> object:
     try:
         return json.loads(_read_text(path))
-    except (json.JSONDecodeError, RecursionError) as exc:
+    except (ValueError, RecursionError) as exc:  # a number of thousands of digits is a ValueError
         raise BundleError(f"{path}: expected JSON; {exc}") from exc
 
 

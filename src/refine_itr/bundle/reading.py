@@ -88,7 +88,10 @@ def _value(value: object, hint: Any, where: str) -> object:
 
 def _typed(value: object, kind: type, where: str) -> object:
     if kind is float and type(value) is int:
-        return float(value)  # JSON does not tell 1 from 1.0
+        try:
+            return float(value)  # JSON does not tell 1 from 1.0
+        except OverflowError:
+            raise BundleError(f"{where}: expected float, got a number beyond it") from None
     # type() and not isinstance(): to Python True is an int, in JSON it is not.
     if type(value) is not kind:
         raise BundleError(f"{where}: expected {kind.__name__}, got {value!r}")

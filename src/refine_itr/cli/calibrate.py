@@ -17,7 +17,7 @@ from refine_itr.cli.options import (
     PlanOption,
     ThreadsOption,
 )
-from refine_itr.cli.output import print_json, stdout
+from refine_itr.cli.output import print_json, print_line, stdout
 from refine_itr.errors import InvalidInputError
 from refine_itr.evaluation import (
     EmbeddedPairs,
@@ -122,13 +122,10 @@ def _print(
     reliability: dict[Kind, Reliability],
 ) -> None:
     bank = calibration.bank
-    stdout.print(
+    print_line(
         f"{bundle}: a bank of {len(bank.texts)} sentences and {len(bank.images)} photographs, "
         f"temperature {bank.temperature:g}; rsum {recalls[0].rsum:.1f}, "
-        f"corrected {recalls[1].rsum:.1f}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        f"corrected {recalls[1].rsum:.1f}"
     )
     for kind, curve in reliability.items():
         stdout.print(_table(f"{_TITLES[kind]}, held-out halves", curve))

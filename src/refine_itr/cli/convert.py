@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from refine_itr.cli.options import JsonOption
-from refine_itr.cli.output import print_json, stdout
+from refine_itr.cli.output import print_json, print_line
 
 convert = typer.Typer(
     help="Turn another program's checkpoint into a bundle (needs the extra 'convert').",
@@ -44,9 +44,7 @@ def vsrn(
     if json:
         print_json({"bundle": str(out), **config.to_json()})
         return
-    stdout.print(
+    print_line(
         f"{out}: D = {config.dim}, {image.layers} x {image.graph}, {image.regions} regions x "
-        f"{image.features}, {config.text.vocabulary} words",
-        highlight=False,
-        soft_wrap=True,
+        f"{image.features}, {config.text.vocabulary} words"
     )

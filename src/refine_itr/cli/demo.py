@@ -21,7 +21,7 @@ from refine_itr.cli.options import (
     PrecisionOption,
     ThreadsOption,
 )
-from refine_itr.cli.output import hit_to_json, print_json, stdout
+from refine_itr.cli.output import hit_to_json, print_json, print_line, stdout
 from refine_itr.cli.samples import DISTRACTORS, sample_photographs
 from refine_itr.cli.truth import Truth
 from refine_itr.index import Index
@@ -82,13 +82,11 @@ def demo(
         return
     _print_table("A sentence finds photographs", sections[: len(samples)])
     _print_table("A photograph finds sentences", sections[len(samples) :])
-    stdout.print(
+    print_line(
         f"\n{len(samples)} photographs from file to index in {seconds:.2f} s. First hit right: "
         f"{found['sentence_to_photograph']} of {len(samples)} sentences, "
         f"{found['photograph_to_sentence']} of {len(samples)} photographs "
-        f"(among {index.text_count} sentences).\nPictures and scores: {page}",
-        highlight=False,
-        soft_wrap=True,
+        f"(among {index.text_count} sentences).\nPictures and scores: {page}"
     )
 
 

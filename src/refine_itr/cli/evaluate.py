@@ -18,7 +18,7 @@ from refine_itr.cli.options import (
     PrecisionOption,
     ThreadsOption,
 )
-from refine_itr.cli.output import print_json, stdout
+from refine_itr.cli.output import print_json, print_line, stdout
 from refine_itr.errors import DatasetError, InvalidInputError
 from refine_itr.evaluation import PROTOCOLS, CaptionSet, read_captions
 from refine_itr.evaluation import evaluate as run
@@ -94,7 +94,7 @@ def evaluate(
     for name, row in (("image to text", recalls.i2t), ("text to image", recalls.t2i)):
         table.add_row(name, *(f"{value:.1f}" for value in (*row, sum(row) / len(row))))
     stdout.print(table)
-    stdout.print(f"rsum {recalls.rsum:.1f}", highlight=False)
+    print_line(f"rsum {recalls.rsum:.1f}")
 
 
 def _read(data: Path, images: Path | None) -> CaptionSet | Precomputed:

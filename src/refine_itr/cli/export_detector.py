@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from refine_itr.cli.options import ModelOption
-from refine_itr.cli.output import stdout
+from refine_itr.cli.output import print_line
 from refine_itr.errors import InvalidInputError
 
 _ASCEND, _TORCHVISION = "Ascend", "torchvision's detector"
@@ -98,7 +98,7 @@ def export_detector(
 
         settings = FasterRcnnSettings(canvas, short_side, proposals, regions)
         export_torchvision(detector, weights, out, settings, force=force)
-        _print(f"{out}: two graphs and detector.json")
+        print_line(f"{out}: two graphs and detector.json")
         return
     from refine_itr.bundle import bundle_folder
     from refine_itr.exporting.ascend import AscendTarget, export_ascend, run_atc
@@ -108,11 +108,7 @@ def export_detector(
     command = export_ascend(bundle_folder(model), out, AscendTarget.parse(soc, batch), force=force)
     if run:
         run_atc(command, out)
-        _print(f"{out / 'detector.om'}: compiled")
+        print_line(f"{out / 'detector.om'}: compiled")
         return
-    _print(f"in {out}, where atc is installed:")
-    _print(" ".join(command))
-
-
-def _print(line: str) -> None:
-    stdout.print(line, markup=False, highlight=False, soft_wrap=True)
+    print_line(f"in {out}, where atc is installed:")
+    print_line(" ".join(command))

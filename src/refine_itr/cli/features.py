@@ -10,7 +10,7 @@ import typer
 from rich.progress import track
 
 from refine_itr.cli.options import JsonOption
-from refine_itr.cli.output import print_json, stderr, stdout
+from refine_itr.cli.output import print_json, print_line, stderr
 from refine_itr.errors import InvalidInputError
 from refine_itr.features import SUFFIX, ImageRegions, pack, read_ids, read_npz, read_tsv
 
@@ -36,7 +36,7 @@ def features(
     if json:
         print_json({"array": str(out), "images": n, "regions": k, "features": c})
     else:
-        stdout.print(f"{out}: {n} images, {k} regions x {c}", highlight=False, soft_wrap=True)
+        print_line(f"{out}: {n} images, {k} regions x {c}")
 
 
 def _images(sources: list[Path]) -> Iterator[ImageRegions]:

@@ -22,8 +22,8 @@ from refine_itr.cli.output import (
     failures_to_json,
     print_failures,
     print_json,
+    print_line,
     print_note,
-    stdout,
 )
 from refine_itr.errors import InvalidInputError
 from refine_itr.index import AddReport, Index
@@ -142,11 +142,8 @@ def _print(file: Path, opened: Index, report: AddReport, removed: int, as_json: 
         )
         return
     print_failures(report.failed)
-    stdout.print(
+    print_line(
         f"{file}: {opened.image_count} photographs, {opened.text_count} sentences "
         f"({report.added} added, {report.updated} updated, {report.unchanged} unchanged, "
-        f"{removed} removed, {len(report.failed)} skipped)",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        f"{removed} removed, {len(report.failed)} skipped)"
     )

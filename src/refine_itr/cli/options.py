@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from refine_itr.types import Precision
+
+
+def finite(value: Any) -> Any:
+    """A callback for numbers: infinity is above any least value."""
+    if not all(math.isfinite(v) for v in (value if isinstance(value, list) else [value]) if v):
+        raise typer.BadParameter("expected a finite number")
+    return value
+
 
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="'default' or a bundle's folder.", metavar="MODEL")

@@ -30,6 +30,11 @@ def write_json(path: Path, data: object) -> None:
     path.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", "utf-8")
 
 
+def print_line(text: str) -> None:
+    """Prints a line as it is: not folded, and brackets in it are no markup."""
+    stdout.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_hits(title: str, hits: Sequence[Hit]) -> None:
     """Prints hits, a line each (rank, score, relevance if known, item): a table folds paths."""
     stdout.print(Text(title, "bold"), soft_wrap=True)
@@ -42,6 +47,16 @@ def print_hits(title: str, hits: Sequence[Hit]) -> None:
 def print_note(text: str) -> None:
     """Prints a line to stderr: worth knowing, not an error."""
     stderr.print(Text(text, "yellow"), soft_wrap=True)
+
+
+def note_other_load() -> str:
+    """Warns if other processes use the machine; returns the warning, empty if there is none."""
+    from refine_itr.bench.machine import other_load
+
+    busy = other_load()
+    if busy:
+        print_note(busy)
+    return busy
 
 
 def print_failures(failures: Sequence[Failure]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from refine_itr.cli.options import (
     AllowFallbackOption,
@@ -15,7 +16,7 @@ from refine_itr.cli.options import (
     ModelOption,
     ThreadsOption,
 )
-from refine_itr.cli.output import print_json, stdout, write_json
+from refine_itr.cli.output import print_json, print_line, stdout, write_json
 from refine_itr.planning import Plan, Profile, make_plan, more_devices, parse_goal
 
 GoalOption = Annotated[
@@ -57,15 +58,15 @@ def profile(
         gallery=gallery,
     )
     write_json(out, measured.to_json())
-    table = Table(title=f"{out}: time of a batch of b, in ms", title_justify="left")
+    table = Table(title=Text(f"{out}: time of a batch of b, in ms"), title_justify="left")
     for heading in ("stage", "device", "threads", "workers", "t", "+ a b", "a second at b = 8"):
         table.add_column(heading, justify="right")
     for name, options in measured.stages.items():
         for option in options:
             time = option.time
             table.add_row(
-                name,
-                option.device,
+                Text(name),
+                Text(option.device),
                 str(option.threads),
                 f"up to {option.max_workers}",
                 f"{time.setup_s * 1e3:.2f}",
@@ -94,12 +95,12 @@ def plan(
         return
     print_plan(made)
     for line in more_devices(measured, made):
-        stdout.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(line)
 
 
 def print_plan(made: Plan) -> None:
     """Prints a plan as a table and its prediction as a line."""
-    table = Table(title=f"goal: {made.goal}", title_justify="left")
+    table = Table(title=Text(f"goal: {made.goal}"), title_justify="left")
     for heading in (
         "stage",
         "device",
@@ -112,8 +113,8 @@ def print_plan(made: Plan) -> None:
         table.add_column(heading, justify="right")
     for stage in made.stages:
         table.add_row(
-            stage.name,
-            stage.device,
+            Text(stage.name),
+            Text(stage.device),
             str(stage.workers),
             str(stage.threads),
             str(stage.cap),
@@ -122,9 +123,7 @@ def print_plan(made: Plan) -> None:
         )
     stdout.print(table)
     if made.throughput is not None and made.delay_s is not None:
-        stdout.print(
+        print_line(
             f"predicted: {made.throughput:.1f} pictures a second, "
-            f"{made.delay_s * 1e3:.0f} ms from picture to result",
-            highlight=False,
-            soft_wrap=True,
+            f"{made.delay_s * 1e3:.0f} ms from picture to result"
         )

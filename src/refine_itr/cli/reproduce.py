@@ -10,7 +10,14 @@ import typer
 from rich.table import Table
 
 from refine_itr.cli.options import JsonOption
-from refine_itr.cli.output import INTERRUPTED, print_json, print_note, stderr, stdout
+from refine_itr.cli.output import (
+    INTERRUPTED,
+    note_other_load,
+    print_json,
+    print_line,
+    print_note,
+    stdout,
+)
 from refine_itr.cli.training_display import require_training, training_display
 from refine_itr.errors import InvalidInputError
 
@@ -106,15 +113,13 @@ def _run(
     out: Path,
     settings: Settings,
 ) -> dict[str, Any]:
-    from refine_itr.bench.machine import describe_machine, other_load
+    from refine_itr.bench.machine import describe_machine
 
-    busy = other_load()
-    if busy:
-        print_note(busy)
+    busy = note_other_load()
     with training_display() as hooks:
         report = function(data, out, settings, hooks)
     if report is None:
-        stderr.print("stopped; the same command goes on", highlight=False)
+        print_note("stopped; the same command goes on")
         raise typer.Exit(INTERRUPTED)
     return {**report, "machine": describe_machine(), "other_load": busy}
 
@@ -136,7 +141,7 @@ def _print(
         "± is the standard deviation over seeds."
     )
     for text in [note, *sentences(report)]:
-        stdout.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_line(text)
 
 
 def _recall_table(report: dict[str, Any], title: str) -> Table:

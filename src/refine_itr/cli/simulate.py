@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
-from refine_itr.cli.options import JsonOption
-from refine_itr.cli.output import print_json, stdout
+from refine_itr.cli.options import JsonOption, finite
+from refine_itr.cli.output import print_json, print_line, stdout
 from refine_itr.errors import InvalidInputError
 from refine_itr.planning import Plan, Simulation, simulate_sequential
 from refine_itr.planning import simulate as run
@@ -38,17 +39,24 @@ def simulate(
         Path | None, typer.Option("--plan", help="What `refine-itr plan` wrote, perhaps edited.")
     ] = None,
     cards: Annotated[
-        int | None, typer.Option("--cards", min=1, help="Accelerator cards of the preset.")
+        int | None,
+        typer.Option("--cards", min=1, max=10_000, help="Accelerator cards of the preset."),
     ] = None,
     encoder_ms: Annotated[
         float | None,
-        typer.Option("--encoder-ms", min=0.01, help="Our encoder's time for an image."),
+        typer.Option(
+            "--encoder-ms", min=0.01, help="Our encoder's time for an image.", callback=finite
+        ),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option("--rate", min=0.01, help="Arrivals a second, at random times.")
+        float | None,
+        typer.Option(
+            "--rate", min=0.01, help="Arrivals a second, at random times.", callback=finite
+        ),
     ] = None,
     goal_delay: Annotated[
-        float | None, typer.Option("--goal-delay", min=1, help="Milliseconds, mean, at --rate.")
+        float | None,
+        typer.Option("--goal-delay", min=1, help="Milliseconds, mean, at --rate.", callback=finite),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -74,7 +82,7 @@ def simulate(
         return
     _print(rows)
     if answer:
-        stdout.print(answer["text"], highlight=False, soft_wrap=True)
+        print_line(str(answer["text"]))
 
 
 def _paper_rows(cards: int, encoder_ms: float | None, rate: float | None) -> dict[str, Row]:
@@ -148,6 +156,6 @@ def _print(rows: dict[str, Row]) -> None:
         table.add_row(
             name.replace("_", " "),
             *(f"{number:.1f}" for number in numbers),
-            ", ".join(f"{stage} {share:.0%}" for stage, share in used.items()),
+            Text(", ".join(f"{stage} {share:.0%}" for stage, share in used.items())),
         )
     stdout.print(table)

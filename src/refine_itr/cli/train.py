@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from refine_itr.cli.options import JsonOption
-from refine_itr.cli.output import INTERRUPTED, print_json, stderr, stdout
+from refine_itr.cli.options import JsonOption, ThreadsOption
+from refine_itr.cli.output import INTERRUPTED, print_json, print_line, print_note
 from refine_itr.cli.training_display import require_training, training_display
 
 
@@ -48,9 +48,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in OUT, exactly.")
     ] = False,
-    threads: Annotated[
-        int, typer.Option("--threads", min=0, help="Threads to use; 0 means all cores.")
-    ] = 0,
+    threads: ThreadsOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Train a model and export its best epoch as a bundle (needs the extra 'train')."""
@@ -80,9 +78,9 @@ def train(
             recipe, sources, out, provenance, hooks, resume=resume, detector=detector
         )
     if measured is None:
-        stderr.print(f"stopped; go on with --resume --out {out}", highlight=False)
+        print_note(f"stopped; go on with --resume --out {out}")
         raise typer.Exit(INTERRUPTED)
     if json:
         print_json({"bundle": str(out / BUNDLE), **measured.to_json()})
     else:
-        stdout.print(f"{out / BUNDLE}: rsum {measured.rsum:.1f}", highlight=False, soft_wrap=True)
+        print_line(f"{out / BUNDLE}: rsum {measured.rsum:.1f}")

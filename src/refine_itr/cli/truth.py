@@ -30,7 +30,7 @@ class Truth:
             return cls(
                 {(Path(row["image"]).name, text) for row in rows for text in row["captions"]}
             )
-        except (ValueError, TypeError, KeyError) as exc:
+        except (ValueError, TypeError, KeyError, RecursionError) as exc:
             raise DatasetError(
                 f'{captions}: expected lines {{"image": "...", "captions": ["...", ...]}}'
             ) from exc

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refine_itr.errors import CheckpointError, MissingExtraError
+from refine_itr.torch_files import check_container, check_size
 from refine_itr.types import FloatArray
 
 if TYPE_CHECKING:
@@ -64,43 +64,21 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     if importlib.util.find_spec("torch") is None:
         raise MissingExtraError("reading checkpoints", "convert")
-    _check_container(path)
+    check_container(path)
     saved = _load(path)
     states = saved.get("model") if isinstance(saved, dict) else None
     if not isinstance(states, list) or len(states) != 2:
         raise CheckpointError(
             f'{path}: expected a dict with "model": [image state, text state], as VSRN saves it'
         )
-    limit = path.stat().st_size
     options = saved.get("opt")
-    image, text = (_state(s, f"{path}: model[{i}]", limit) for i, s in enumerate(states))
+    image, text = (_state(s, path, f"{path}: model[{i}]") for i, s in enumerate(states))
     return Checkpoint(
         image,
         text,
         options=vars(options) if isinstance(options, argparse.Namespace) else {},
         epoch=saved.get("epoch"),
     )
-
-
-def _check_container(path: Path) -> None:
-    """Refuses what would grow when it is read: PyTorch stores tensors as they are."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: expected a checkpoint; there is none")
-    with path.open("rb") as start:
-        if start.read(4) != b"PK\x03\x04":  # what PyTorch before 1.6 wrote
-            return
-    try:
-        with zipfile.ZipFile(path) as file:
-            entries = file.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as exc:
-        raise CheckpointError(f"{path}: expected a whole checkpoint; {exc}") from exc
-    declared = sum(entry.file_size for entry in entries)
-    compressed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
-    if compressed or declared > path.stat().st_size:
-        raise CheckpointError(
-            f"{path}: expected a checkpoint as torch.save writes it, uncompressed; "
-            f"it declares {declared} bytes"
-        )
 
 
 def _load(path: Path) -> Any:
@@ -123,7 +101,7 @@ def _reason(exc: Exception) -> str:
     return (named or lines)[0].strip().removeprefix("WeightsUnpickler error: ")
 
 
-def _state(state: object, where: str, limit: int) -> State:
+def _state(state: object, path: Path, where: str) -> State:
     from torch import Tensor
 
     if not isinstance(state, dict):
@@ -131,16 +109,15 @@ def _state(state: object, where: str, limit: int) -> State:
     named = {n: t for n, t in state.items() if isinstance(n, str) and isinstance(t, Tensor)}
     if len(named) != len(state):
         raise CheckpointError(f"{where}: expected tensors by name; got something else among them")
-    # A tensor may repeat a stored number any number of times: one byte could be terabytes.
-    if sum(t.numel() * t.element_size() for t in named.values()) > limit:
-        raise CheckpointError(f"{where}: expected no more numbers than the file has bytes for")
+    check_size(named.values(), path, where)
     return {name: _array(tensor, f"{where}: {name}") for name, tensor in named.items()}
 
 
 def _array(tensor: Tensor, where: str) -> FloatArray:
     import torch
 
-    if tensor.layout != torch.strided or tensor.is_complex() or tensor.device.type != "cpu":
+    plain = tensor.layout == torch.strided and not (tensor.is_complex() or tensor.is_quantized)
+    if not plain or tensor.device.type != "cpu":
         raise CheckpointError(f"{where}: expected a plain tensor of real numbers")
     array: FloatArray = tensor.detach().to(torch.float32).numpy()
     if not np.isfinite(array).all():

@@ -1,4 +1,4 @@
-"""ONNX Runtime: sessions on its devices, and its errors. The only place that imports it."""
+"""ONNX Runtime: sessions on its devices, and its errors. Only benchmarks import it besides."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Detectors for the offline compilers of accelerators."""
+"""Detectors as ONNX graphs, and for the offline compilers of accelerators."""

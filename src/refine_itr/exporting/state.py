@@ -5,11 +5,16 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from refine_itr.errors import InvalidInputError, MissingExtraError
+from refine_itr.errors import CheckpointError, InvalidInputError, MissingExtraError
+from refine_itr.torch_files import check_container, check_size
 from refine_itr.types import FloatArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _UNUSED = "num_batches_tracked"  # BatchNorm's counter: only training asks for it
 
@@ -92,11 +97,17 @@ def _from_torch(path: Path) -> StateDict:
     except ImportError as exc:
         raise MissingExtraError("reading PyTorch's weights", "train") from exc
     try:
+        check_container(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as exc:  # its unpickler raises whatever a damaged file leads to
         reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
         raise InvalidInputError(f"{path}: expected PyTorch weights; {reason}") from exc
-    return _from_tensors(state, str(path))
+    tensors = _named_tensors(state, str(path))
+    try:
+        check_size(tensors.values(), path, str(path))
+    except CheckpointError as exc:
+        raise InvalidInputError(str(exc)) from exc
+    return _from_tensors(tensors, str(path))
 
 
 def _downloaded(url: str) -> StateDict:
@@ -113,10 +124,10 @@ def _downloaded(url: str) -> StateDict:
             f"--weights DEFAULT: expected the published weights at {url}; {exc}. Bring the file "
             "from another machine and give its name"
         ) from exc
-    return _from_tensors(state, url)
+    return _from_tensors(_named_tensors(state, url), url)
 
 
-def _from_tensors(state: object, where: str) -> StateDict:
+def _named_tensors(state: object, where: str) -> Mapping[str, Tensor]:
     import torch
 
     if not isinstance(state, Mapping) or not all(
@@ -126,5 +137,12 @@ def _from_tensors(state: object, where: str) -> StateDict:
             f"{where}: expected tensors by name, as model.state_dict() has them; "
             f"got {type(state).__name__}"
         )
-    arrays = {name: value.detach().float().numpy() for name, value in state.items()}
+    return state
+
+
+def _from_tensors(tensors: Mapping[str, Tensor], where: str) -> StateDict:
+    try:
+        arrays = {name: value.detach().float().numpy() for name, value in tensors.items()}
+    except (RuntimeError, TypeError) as exc:  # sparse or quantised ones, or without any data
+        raise InvalidInputError(f"{where}: expected plain tensors; {exc}") from exc
     return StateDict(arrays, where)

@@ -149,8 +149,10 @@ def _member(file: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
                 f"unpickled. Save it again as np.asarray({name}, np.float32)"
             )
         size = math.prod(shape) * dtype.itemsize
-        content = member.read(size + 1) if size <= _MAX_ARRAY_BYTES else b""
-    if len(content) != size:
+        # A negative length would read all that the file unpacks to.
+        bounded = all(length >= 0 for length in shape) and size <= _MAX_ARRAY_BYTES
+        content = member.read(size + 1) if bounded else b""
+    if not bounded or len(content) != size:
         raise DatasetError(
             f"{path}: {name}: expected {dtype} {shape} of at most {_MAX_ARRAY_BYTES} bytes, whole"
         )

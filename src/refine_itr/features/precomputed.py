@@ -79,6 +79,8 @@ def _open_array(path: Path) -> npt.NDArray[np.float32]:
             array: npt.NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as exc:  # damaged headers raise almost anything
         raise DatasetError(f"{path}: expected an array of features; {exc}") from exc
+    if not isinstance(array, np.ndarray):  # an .npz under this name
+        raise DatasetError(f"{path}: expected an array of features; got several, zipped")
     if array.ndim not in (2, 3) or array.dtype != np.float32 or 0 in array.shape:
         raise DatasetError(
             f"{path}: expected float32 (n, K, C) or (n, C), not empty; "

@@ -312,7 +312,7 @@ class Index:
             )
         try:
             index._restore(stored)
-        except (LookupError, TypeError, ValueError) as exc:
+        except (LookupError, TypeError, ValueError, OverflowError) as exc:
             raise IndexFileError(f"{path}: records do not fit the embeddings") from exc
         return index
 

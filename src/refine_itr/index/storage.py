@@ -85,7 +85,7 @@ def read_index(path: Path) -> StoredIndex:
             records = json.loads(file.get_tensor("records").tobytes())
             matrices = {name: _map(path, name) for name in ("images", "texts")}
             bank = _read_bank(path, file, metadata)
-    except (SafetensorError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as exc:
+    except (SafetensorError, ValueError, RecursionError) as exc:
         raise IndexFileError(f"{path}: expected an index file; {exc}") from exc
     if not isinstance(records, dict):
         raise IndexFileError(f"{path}: records: expected an object")

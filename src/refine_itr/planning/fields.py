@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 from refine_itr.errors import InvalidInputError
 
 _MAX_BYTES = 16 << 20
+_MOST = 65_536  # threads, workers, items of a batch: each of them is memory
+_MOST_SECONDS = 1e9
 
 
 def load_json(path: Path, what: str) -> Any:
@@ -55,16 +56,16 @@ class Fields:
         return value
 
     def whole(self, name: str, least: int) -> int:
-        """Returns a whole number from ``least``."""
+        """Returns a whole number from ``least`` to 65,536."""
         value = self._data[name]
-        if type(value) is not int or value < least:
-            raise self._wrong(name, f"a whole number from {least}", value)
+        if type(value) is not int or not least <= value <= _MOST:
+            raise self._wrong(name, f"a whole number from {least} to {_MOST}", value)
         return value
 
     def seconds(self, name: str) -> float:
-        """Returns a finite number that is not negative."""
+        """Returns a number from 0, and no more than years of seconds."""
         value = self._data[name]
-        if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
+        if type(value) not in (int, float) or not 0 <= value <= _MOST_SECONDS:
             raise self._wrong(name, "a number from 0", value)
         return float(value)
 
@@ -84,7 +85,7 @@ class Fields:
         value = self._data[name]
         if (
             not isinstance(value, list)
-            or any(type(size) is not int or size < 1 for size in value)
+            or any(type(size) is not int or not 1 <= size <= _MOST for size in value)
             or value != sorted(set(value))
         ):
             raise self._wrong(name, "a list of ascending whole numbers from 1", value)

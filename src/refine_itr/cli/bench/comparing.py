@@ -11,7 +11,7 @@ import typer
 
 from refine_itr.cli.bench.options import DimOption, PrecisionOption, QuickOption
 from refine_itr.cli.options import JsonOption, ThreadsOption
-from refine_itr.cli.output import print_json, print_note, stderr, stdout
+from refine_itr.cli.output import print_json, print_line, print_note, stderr, stdout
 
 _LEGEND = (
     "Times are min / median. x: the fastest peer's min over ours; above 1, ours is faster. "
@@ -128,11 +128,6 @@ def print_comparison(bench: Bench, rows: Iterable[Row], json: bool) -> None:
     for _, found in groupby(rows, key=lambda row: row.work.stage):
         _print_stage(found)
     print_line(_LEGEND)
-
-
-def print_line(text: str) -> None:
-    """Prints a line as it is."""
-    stdout.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _watched(rows: Iterable[Row]) -> Iterator[Row]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from refine_itr.cli.bench.options import CountOption, ImagesOption
-from refine_itr.cli.options import JsonOption, ModelOption, PlanOption, ThreadsOption
-from refine_itr.cli.output import print_json, print_note, stdout
+from refine_itr.cli.options import JsonOption, ModelOption, PlanOption, ThreadsOption, finite
+from refine_itr.cli.output import note_other_load, print_json, print_line, stdout
 from refine_itr.cli.plan import print_plan
 
 if TYPE_CHECKING:
@@ -20,12 +20,20 @@ def bench_pipeline(
     images: ImagesOption = None,
     rate: Annotated[
         list[float] | None,
-        typer.Option("--rate", min=0.1, help="Arrivals a second whose delay to measure; repeat."),
+        typer.Option(
+            "--rate",
+            min=0.1,
+            help="Arrivals a second whose delay to measure; repeat.",
+            callback=finite,
+        ),
     ] = None,
     count: CountOption = 800,
     chips: Annotated[int, typer.Option("--chips", min=1, help="Of the stand-in accelerator.")] = 24,
     chip_ms: Annotated[
-        float, typer.Option("--chip-ms", min=0.1, help="Time of a stand-in chip for a picture.")
+        float,
+        typer.Option(
+            "--chip-ms", min=0.1, help="Time of a stand-in chip for a picture.", callback=finite
+        ),
     ] = 403.2,
     dim: Annotated[int, typer.Option("--dim", min=1, help="D of the stand-in's encoder.")] = 1024,
     plot: Annotated[
@@ -43,14 +51,17 @@ def bench_pipeline(
     from JPEG bytes to ranked sentences.
     """
     from refine_itr.bench.cases import cpu_case, stand_in_case
-    from refine_itr.bench.gantt import draw
-    from refine_itr.bench.machine import describe_machine, other_load
+    from refine_itr.bench.gantt import check_drawing, draw
+    from refine_itr.bench.machine import describe_machine
     from refine_itr.bench.pipeline import measure
+    from refine_itr.profiling import sample_pictures
 
+    # What can fail at once fails before minutes of measuring.
+    if plot is not None:
+        check_drawing(plot)
+    pictures = sample_pictures(images)
     rates = rate or [20.0]
-    busy = other_load()
-    if busy:
-        print_note(busy)
+    busy = note_other_load()
     stand_in = measure(
         stand_in_case(chips=chips, chip_s=chip_ms / 1e3, dim=dim, threads=threads),
         count=count,
@@ -65,7 +76,7 @@ def bench_pipeline(
             title=f"{chips} stand-in chips of {chip_ms:g} ms a picture, encoder at D = {dim}",
             seconds=3 * chip_ms / 1e3,
         )
-    with cpu_case(model, images, plan, threads) as case:
+    with cpu_case(model, pictures, plan, threads) as case:
         cpu = measure(case, count=count, rates=rates, arrivals=count // 2)
     if json:
         print_json(
@@ -99,4 +110,4 @@ def _print_report(title: str, report: Report) -> None:
         for rate, d in report.delays.items()
     ]
     for line in lines:
-        stdout.print(line, highlight=False, soft_wrap=True)
+        print_line(line)

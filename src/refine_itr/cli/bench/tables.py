@@ -10,7 +10,7 @@ from rich.table import Table
 
 from refine_itr.cli.bench.options import CountOption, DimOption, ImagesOption, QuickOption
 from refine_itr.cli.options import JsonOption, ModelOption, PrecisionOption, ThreadsOption
-from refine_itr.cli.output import print_json, print_note, stdout
+from refine_itr.cli.output import note_other_load, print_json, print_line, stdout
 from refine_itr.types import Precision
 
 if TYPE_CHECKING:
@@ -79,13 +79,11 @@ def _measured(
     """Returns the lines, or None where they are already printed as JSON."""
     from refine_itr import _core
     from refine_itr.bench.encoders import QUICK_SIZES, Sizes
-    from refine_itr.bench.machine import describe_machine, other_load
+    from refine_itr.bench.machine import describe_machine
     from refine_itr.bench.table1_table3 import Setting
     from refine_itr.bench.timing import FULL, QUICK
 
-    busy = other_load()
-    if busy:
-        print_note(busy)
+    busy = note_other_load()
     sizes = QUICK_SIZES if quick else Sizes()
     used = threads or _core.max_threads()
     setting = Setting(precision, used, QUICK if quick else FULL)
@@ -121,12 +119,9 @@ def bench_table4(
     json: JsonOption = False,
 ) -> None:
     """Print the paper's Table 4 with this machine's columns beside it."""
-    from refine_itr.bench.machine import other_load
     from refine_itr.bench.table4 import table4
 
-    busy = other_load()
-    if busy:
-        print_note(busy)
+    busy = note_other_load()
     columns = table4(model, images, count=count, threads=threads)
     if json:
         print_json({"other_load": busy, "columns": columns})
@@ -145,7 +140,7 @@ def bench_table4(
         table.add_row(label, *(_number(column[key]) for column in columns))
     stdout.print(table)
     for column in columns:
-        stdout.print(f"{column['name']}: {column['note']}", markup=False, highlight=False)
+        print_line(f"{column['name']}: {column['note']}")
 
 
 def _number(value: Any) -> str:
