@@ -108,7 +108,7 @@ def paper_recipe(run: Run, settings: Settings) -> Recipe:
         views=1,
         keep_epoch="last",
         precision="float32",
-        warmup_epochs=0.5,
+        warmup_epochs=min(0.5, settings.epochs / 5),
         learning_rate=_LEARNING_RATE * min(1.0, (_RATE_DIM / run.dim) ** 0.5),
         embedding_rate=3e-3,
         weight_decay=0.01,
