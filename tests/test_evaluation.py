@@ -90,6 +90,9 @@ def test_evaluate_reads_files_and_sentences(
         ('{"image": "no.jpg", "captions": ["x"]}', "no such image"),
         ('{"image": "../c.jsonl", "captions": ["x"]}', "expected an image inside"),
         ('{"image": "/etc/passwd", "captions": ["x"]}', "expected an image inside"),
+        ('{"image": "a\\u0000b", "captions": ["x"]}', "c.jsonl:1: 'a\\x00b': expected the name"),
+        (f'{{"image": "{"a" * 300}", "captions": ["x"]}}', "expected the name of a file"),
+        (f'{{"image": {"9" * 5000}}}', "c.jsonl:1: expected a line of JSON"),
         ("", "expected at least one line"),
     ],
 )
@@ -97,6 +100,13 @@ def test_bad_captions(line: str, message: str, photos: Path, tmp_path: Path) -> 
     with pytest.raises(DatasetError) as caught:
         read_captions(write_captions(tmp_path / "c.jsonl", line), photos)
     assert message in str(caught.value)
+
+
+def test_what_unicode_calls_a_lines_end_is_part_of_a_sentence(photos: Path, tmp_path: Path) -> None:
+    line = '{"image": "red.jpg", "captions": ["a red\u2028circle\x85"]}'
+    (tmp_path / "c.jsonl").write_bytes(f"{line}\r\n".encode())
+    data = read_captions(tmp_path / "c.jsonl", photos)
+    assert data.sentences == ["a red\u2028circle\x85"]
 
 
 def test_captions_that_are_not_text(photos: Path, tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ That one runs nothing, but allocates whatever a file declares.
 
 from __future__ import annotations
 
+import pickletools
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from refine_itr.errors import CheckpointError
 
@@ -16,23 +17,38 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+# What PyTorch before 1.6 wrote: a magic number, a version, the system, the object, its storages.
+_LEGACY_PICKLES = 5
+
+
 def check_container(path: Path) -> None:
     """Refuses what would grow when it is read: PyTorch stores tensors as they are.
 
     Raises:
-        CheckpointError: There is no such file, or it is a zip file that is damaged, compressed or
-            declares more bytes than it has.
+        CheckpointError: There is no such file, it is damaged, a zip file that is compressed or
+            declares more bytes than it has, or makes a ``bytearray``, which PyTorch fills with as
+            many zeros as the file says.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: expected a checkpoint; there is none")
-    with path.open("rb") as start:
-        if start.read(4) != b"PK\x03\x04":  # what PyTorch before 1.6 wrote
-            return
     try:
-        with zipfile.ZipFile(path) as file:
-            entries = file.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as exc:
+        with path.open("rb") as file:
+            if file.read(4) != b"PK\x03\x04":
+                file.seek(0)
+                _check_pickles(file, _LEGACY_PICKLES, path)
+                return
+        with zipfile.ZipFile(path) as archive:
+            _check_sizes(archive.infolist(), path)
+            for name in archive.namelist():
+                if name.endswith(".pkl"):
+                    with archive.open(name) as pickled:
+                        _check_pickles(pickled, 1, path)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, MemoryError) as exc:
         raise CheckpointError(f"{path}: expected a whole checkpoint; {exc}") from exc
+
+
+def _check_sizes(entries: Iterable[zipfile.ZipInfo], path: Path) -> None:
+    entries = list(entries)
     declared = sum(entry.file_size for entry in entries)
     compressed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
     if compressed or declared > path.stat().st_size:
@@ -40,6 +56,17 @@ def check_container(path: Path) -> None:
             f"{path}: expected a checkpoint as torch.save writes it, uncompressed; "
             f"it declares {declared} bytes"
         )
+
+
+def _check_pickles(file: IO[bytes], count: int, path: Path) -> None:
+    for _ in range(count):
+        for opcode, argument, _ in pickletools.genops(file):
+            # The one opcode by which PyTorch's unpickler comes to a name.
+            if opcode.name == "GLOBAL" and str(argument).endswith(" bytearray"):
+                raise CheckpointError(
+                    f"{path}: expected a whole checkpoint of tensors and plain values; "
+                    "it has a bytearray"
+                )
 
 
 def check_size(tensors: Iterable[Tensor], path: Path, where: str) -> None:

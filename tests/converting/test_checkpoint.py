@@ -85,6 +85,22 @@ def test_hostile_checkpoints_do_nothing(legacy: bool, place: str, tmp_path: Path
     assert not (tmp_path / "mark").exists()
 
 
+class Zeros:
+    """What a pickle of a ``bytearray`` does: PyTorch's restricted unpickler allows it."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return bytearray, (1 << 31,)
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_no_bytearray_is_made(legacy: bool, tmp_path: Path) -> None:
+    content = {"model": [{}, {}], "epoch": [Zeros()] * 3}
+    torch.save(content, tmp_path / "m", _use_new_zipfile_serialization=not legacy)
+    assert (tmp_path / "m").stat().st_size < 4096
+    with pytest.raises(CheckpointError, match="it has a bytearray"):
+        read_checkpoint(tmp_path / "m")
+
+
 def test_compressed_checkpoints_are_refused(tmp_path: Path) -> None:
     """A megabyte of zeros a kilobyte: what was declared is not allocated."""
     torch.save({"model": [{"a": torch.zeros(1 << 20)}, {}]}, tmp_path / "m")

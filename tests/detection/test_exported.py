@@ -13,6 +13,7 @@ import onnx
 import pytest
 import torch
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_torch_file
 
 from refine_itr.bundle import DETECTOR_CONFIG, HEAD, read_detector
 from refine_itr.decoding import decode
@@ -127,6 +128,12 @@ def test_files_that_are_no_weights(name: str, content: bytes, tmp_path: Path) ->
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InvalidInputError, match=rf"{name}: expected "):
         read_state(str(tmp_path / name), "")
+
+
+def test_numbers_that_numpy_has_not(tmp_path: Path) -> None:
+    save_torch_file({"x": torch.ones(2, dtype=torch.float8_e4m3fn)}, tmp_path / "w.safetensors")
+    with pytest.raises(InvalidInputError, match=r"w\.safetensors: expected numbers that NumPy has"):
+        read_state(str(tmp_path / "w.safetensors"), "")
 
 
 def test_weights_that_repeat_a_number(tmp_path: Path) -> None:

@@ -166,6 +166,14 @@ def test_a_negative_length_unpacks_nothing(tmp_path: Path, monkeypatch: pytest.M
         read_npz(path)
 
 
+def test_a_header_that_declares_gigabytes(tmp_path: Path) -> None:
+    path = write_npz(tmp_path, image(1), x=None)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("x.npy", b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(1 << 20))
+    with pytest.raises(DatasetError, match=r"x: .*expected version 1\.0"):
+        read_npz(path)
+
+
 @pytest.mark.parametrize("shape", ["(1000000, 1000000)", "(4,)", "(-1, 4)", "(2, 1, 1, 'x')"])
 def test_an_npz_that_declares_more_than_it_has(shape: str, tmp_path: Path) -> None:
     head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"

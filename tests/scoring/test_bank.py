@@ -102,10 +102,13 @@ ROWS = unit(3, 4, 0)
         (ROWS[:, :0], None, 9, r"got float32 \(3, 0\)"),
         (ROWS * np.nan, None, 9, "texts: expected finite values"),
         (ROWS * 1e9, None, 9, "texts: expected finite values that float16 can hold"),
-        (ROWS, None, 0, "temperature: expected above 0, got 0"),
-        (ROWS, None, -3, "temperature: expected above 0"),
-        (ROWS, None, float("nan"), "temperature: expected above 0"),
-        (ROWS, None, float("inf"), "temperature: expected above 0"),
+        (ROWS, None, 0, r"temperature: expected 0.001 to .*, got 0"),
+        (ROWS, None, -3, "temperature: expected 0.001"),
+        # Above float32's largest number, and below its smallest.
+        (ROWS, None, 1e39, "temperature: expected 0.001"),
+        (ROWS, None, 1e-46, "temperature: expected 0.001"),
+        (ROWS, None, float("nan"), "temperature: expected 0.001"),
+        (ROWS, None, float("inf"), "temperature: expected 0.001"),
     ],
 )
 def test_what_is_no_bank(texts: object, images: object, temperature: float, message: str) -> None:

@@ -67,7 +67,7 @@ WEIGHTS = {"score": 1.0, "expected": 0.0, "size": -1.0, "bias": 0.0}
         ({"version": "2"}, {}, "expected version 1, got '2'"),
         ({"model": "g"}, {}, "expected the calibration of this model"),
         ({"temperature": "hot"}, {}, "could not convert"),
-        ({"temperature": "-1"}, {}, "temperature: expected above 0"),
+        ({"temperature": "-1"}, {}, "temperature: expected 0.001"),
         ({"relevance": "{"}, {}, "expected a model's calibration"),
         ({"relevance": "[" * 100_000}, {}, "expected a model's calibration"),
         ({"relevance": "[]"}, {}, "expected an object of images and texts"),

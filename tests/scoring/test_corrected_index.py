@@ -271,7 +271,7 @@ def test_files_of_version_one(
         ),
         ({"images": np.ones((6, 12), np.float32)}, {}, "records do not fit"),
         ({}, {"temperature": "x"}, "could not convert"),
-        ({}, {"temperature": "0"}, "temperature: expected above 0"),
+        ({}, {"temperature": "0"}, "temperature: expected 0.001"),
         ({}, {"temperature": None}, "temperature"),
         ({}, {"version": "1"}, "records do not fit"),
         ({}, {"version": "3"}, "expected version 1 or 2, got '3'"),

@@ -54,7 +54,8 @@ def read_captions(captions: Path, folder: Path) -> CaptionSet:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text("utf-8").splitlines()
+        # Not splitlines(): a sentence may hold what Unicode calls a line's end.
+        return path.read_text("utf-8").split("\n")
     except OSError as exc:
         raise DatasetError(f"{path}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
@@ -64,7 +65,7 @@ def _lines(path: Path) -> list[str]:
 def _parse(line: str, where: str) -> tuple[str, list[str]]:
     try:
         row = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as exc:
+    except (ValueError, RecursionError) as exc:  # ValueError: also numbers of too many digits
         raise DatasetError(f"{where}: expected a line of JSON; {exc}") from exc
     image = row.get("image") if isinstance(row, dict) else None
     captions = row.get("captions") if isinstance(row, dict) else None
@@ -78,8 +79,12 @@ def _parse(line: str, where: str) -> tuple[str, list[str]]:
 
 def _inside(folder: Path, name: str, where: str) -> Path:
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside, there = path.resolve().is_relative_to(folder.resolve()), path.is_file()
+    except (OSError, ValueError) as exc:  # too long a name, or one with a zero byte
+        raise DatasetError(f"{where}: {name[:80]!r}: expected the name of a file; {exc}") from exc
+    if not inside:
         raise DatasetError(f"{where}: {name}: expected an image inside {folder}")
-    if not path.is_file():
+    if not there:
         raise DatasetError(f"{where}: {path}: no such image")
     return path

@@ -89,6 +89,11 @@ def _from_safetensors(path: Path) -> StateDict:
         return StateDict(load_file(path), str(path))
     except SafetensorError as exc:
         raise InvalidInputError(f"{path}: expected a safetensors file; {exc}") from exc
+    except (AttributeError, KeyError, TypeError) as exc:  # 8-bit floats, and often bfloat16
+        raise InvalidInputError(
+            f"{path}: expected numbers that NumPy has, such as float32 or float16; {exc}. "
+            "Save it again as float32"
+        ) from exc
 
 
 def _from_torch(path: Path) -> StateDict:

@@ -161,9 +161,10 @@ def _member(file: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
 
 def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(member)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(member)
-    return np.lib.format.read_array_header_2_0(member)
+    if version != (1, 0):
+        # Later ones are for headers beyond 64 KiB, and NumPy allocates what such a one declares.
+        raise ValueError(f"expected version 1.0 of the format; got {version[0]}.{version[1]}")
+    return np.lib.format.read_array_header_1_0(member)
 
 
 def _size(number: np.ndarray, path: Path) -> int:

@@ -9,7 +9,6 @@ CVPR 2022) in logarithms: one number an item, and the order of the hits is the s
 from __future__ import annotations
 
 import hashlib
-import math
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +22,8 @@ TEMPERATURE = 10.0
 """What suits some hundred queries as they are; ``refine-itr calibrate`` chooses that of a bank of
 centres. docs/scores.md has the measurements."""
 
+# Within them float32 can tell what an offset is.
+_LEAST_TEMPERATURE, _MOST_TEMPERATURE = 0.001, 1e6
 _CHUNK = 1024  # items compared with the bank at once: bounds the memory of a large addition
 
 
@@ -38,7 +39,7 @@ class QueryBank:
 
     Raises:
         InvalidInputError: The arrays are no finite numbers of these shapes, there is no row at
-            all, or the temperature is not above 0.
+            all, or the temperature is not between 0.001 and a million.
     """
 
     def __init__(
@@ -55,8 +56,11 @@ class QueryBank:
             raise InvalidInputError(
                 f"query bank: expected embeddings of one length; got {sorted(widths)}"
             )
-        if not (math.isfinite(temperature) and temperature > 0):
-            raise InvalidInputError(f"temperature: expected above 0, got {temperature}")
+        if not _LEAST_TEMPERATURE <= temperature <= _MOST_TEMPERATURE:
+            raise InvalidInputError(
+                f"temperature: expected {_LEAST_TEMPERATURE} to {_MOST_TEMPERATURE:g}, "
+                f"got {temperature}"
+            )
         none = np.empty((0, widths.pop()), np.float16)
         self.texts = given.get("texts", none)
         self.images = given.get("images", none)
@@ -124,7 +128,7 @@ def _packed(rows: npt.NDArray[np.float16]) -> _core.PackedMatrix | None:
 
 
 def _soft_maximum(similar: FloatArray, temperature: float) -> FloatArray:
-    """Returns log(mean(exp(t x))) / t over each row; without overflow, whatever t is."""
+    """Returns log(mean(exp(t x))) / t over each row, without overflow."""
     largest = similar.max(axis=1, keepdims=True)
     mean = np.exp(temperature * (similar - largest)).mean(axis=1)
     soft: FloatArray = largest[:, 0] + np.log(mean) / np.float32(temperature)

@@ -29,8 +29,8 @@ NAME = "ONNX Runtime"
 PACKAGES = ("onnxruntime", "onnx")
 PRECISIONS = ("fp32", "int8")
 
-# On x86 without VNNI its kernel adds pairs of products in 16 bits, where 8-bit weights overflow: its
-# manual advises 7 bits there.
+# On x86 without VNNI its kernel adds pairs of products in 16 bits, where 8-bit weights overflow:
+# its manual advises 7 bits there.
 _SATURATES = platform.machine() == "x86_64" and not any(
     "vnni" in isa for isa in _core.available_isas()
 )
