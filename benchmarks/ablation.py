@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -67,7 +68,7 @@ def train_variation(
 ) -> Row | None:
     """Trains in ``folder`` or reads what was trained there; None if it was asked to stop."""
     if (folder / ROW).is_file():
-        return read_row(folder / ROW, recipe)
+        return read_row(folder / ROW, made_from(recipe, sources))
     named = dataclasses.replace(
         hooks,
         progress=lambda what, done, total: hooks.progress(f"{name}: {what}", done, total),
@@ -80,7 +81,7 @@ def train_variation(
         return None
     lines = (folder / METRICS).read_text("utf-8").splitlines()
     row = {
-        "recipe": dataclasses.asdict(recipe),
+        **made_from(recipe, sources),
         "recalls": measured.to_json(),
         "minutes": sum(json.loads(line)["seconds"] for line in lines) / 60,
     }
@@ -92,17 +93,22 @@ def train_variation(
     return row
 
 
-def read_row(path: Path, recipe: Recipe) -> Row:
+def made_from(recipe: Recipe, sources: Sources) -> Row:
+    captions = [hashlib.sha256(f.read_bytes()).hexdigest() for f in (sources.train, sources.val)]
+    return {"recipe": dataclasses.asdict(recipe), "captions": captions}
+
+
+def read_row(path: Path, wanted: Row) -> Row:
     row: Row = json.loads(path.read_text("utf-8"))
-    wanted, found = dataclasses.asdict(recipe), row["recipe"]
-    if differing := sorted(name for name in wanted if found.get(name) != wanted[name]):
-        asked, got = (
+    if row["captions"] != wanted["captions"]:
+        raise InvalidInputError(f"{path}: expected a run on these captions; take another --out")
+    asked, found = wanted["recipe"], row["recipe"]
+    if differing := sorted(name for name in asked if found.get(name) != asked[name]):
+        ask, got = (
             ", ".join(f"{name} = {values.get(name)!r}" for name in differing)
-            for values in (wanted, found)
+            for values in (asked, found)
         )
-        raise InvalidInputError(
-            f"{path}: expected a run with {asked}; got {got}; take another --out"
-        )
+        raise InvalidInputError(f"{path}: expected a run with {ask}; got {got}; take another --out")
     return row
 
 

@@ -63,7 +63,7 @@ def test_sentences_with_more_in_common_are_closer(default_model: refine_itr.Mode
 def test_recall_through_the_shipped_path(default_model: refine_itr.Model, flickr8k: Path) -> None:
     recalls = evaluate(default_model, read_captions(flickr8k / "val.jsonl", flickr8k / "images"))
     stated = stated_recalls()
-    assert recalls.rsum >= 260
+    assert recalls.rsum >= 290
     assert recalls.i2t == pytest.approx(stated["image to text"], abs=0.3)
     assert recalls.t2i == pytest.approx(stated["text to image"], abs=0.3)
     in_readme = re.search(r"\brsum (\d+\.\d)", README.read_text("utf-8"))

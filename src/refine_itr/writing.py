@@ -1,4 +1,4 @@
-"""A safetensors file, written whole or not at all."""
+"""Files written whole or not at all."""
 
 from __future__ import annotations
 
@@ -29,12 +29,17 @@ def write_safetensors(
         os.close(descriptor)
         save_file({n: np.ascontiguousarray(t) for n, t in tensors.items()}, staging, metadata)
         staging.chmod(_new_file_mode())
-        _sync(staging)
-        staging.replace(path)
-        _sync(path.parent)
+        put_in_place(staging, path)
     finally:
         with suppress(OSError):
             staging.unlink()
+
+
+def put_in_place(staging: Path, path: Path) -> None:
+    """Gives a written file its name, so that a power failure leaves the old one or the new one."""
+    _sync(staging)
+    staging.replace(path)
+    _sync(path.parent)
 
 
 def _new_file_mode() -> int:

@@ -130,6 +130,8 @@ REFUSED = [
     ({}, {}, {"rnn.weight_ih_l0_reverse": WEIGHT}, "bidirectional"),
     ({}, {}, {"rnn.weight_ih_l1": WEIGHT}, "more than one layer"),
     ({}, {"colour": WEIGHT}, {}, "colour: not in the layout"),
+    # At once: a pattern that looks for sigma would try every start.
+    ({}, {f"Rs_GCN_1.{'s' * 1_000_000}": WEIGHT}, {}, "not in the layout"),
     ({}, {"Rs_GCN_7.g.weight": WEIGHT}, {}, r"layers Rs_GCN_1, 2 ...; got \[1, 2, 3, 4, 7\]"),
     ({}, {"fc.weight": WEIGHT[0]}, {}, r"image.fc.weight: expected a matrix; got \(8,\)"),
     ({}, {"fc.bias": torch.full((8,), torch.nan)}, {}, "fc.bias: expected finite values"),

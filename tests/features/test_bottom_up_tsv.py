@@ -228,8 +228,8 @@ def test_what_cannot_be_packed(images: list[ImageRegions], message: str, tmp_pat
 
 
 def test_ids(tmp_path: Path) -> None:
-    (tmp_path / "ids.txt").write_text("3\n1\r\n\n")
-    assert read_ids(tmp_path / "ids.txt") == ["3", "1"]
+    (tmp_path / "ids.txt").write_text("3\nimage 1\r\n\n")
+    assert read_ids(tmp_path / "ids.txt") == ["3", "image 1"]
     for content, message in ((b"", "it is empty"), (b"\xff", "UTF-8")):
         (tmp_path / "ids.txt").write_bytes(content)
         with pytest.raises(DatasetError, match=message):

@@ -83,6 +83,9 @@ def test_a_table_and_no_second_training(
     assert (tmp_path / "out/gpo/bundle/config.json").stat().st_mtime_ns == written
     assert ablation.main([*given, "--epochs", "1"]) == 2
     assert "expected a run with epochs = 1; got epochs = 2" in capsys.readouterr().err
+    sources.train.with_name("val.jsonl").write_bytes(sources.train.read_bytes() + b"\n")
+    assert ablation.main(given) == 2
+    assert "expected a run on these captions" in capsys.readouterr().err
 
 
 def test_a_stopped_variation_goes_on(

@@ -16,6 +16,7 @@ from refine_itr.errors import InvalidInputError, RefineItrError
 from refine_itr.training.augment import drop_words, keep_regions
 from refine_itr.training.batches import plan_epoch
 from refine_itr.training.checkpoint import load_checkpoint, random_state, set_random_state
+from refine_itr.training.features import FeatureTable
 from refine_itr.training.learner import Average, learning_rates
 from refine_itr.training.loop import BEST, LAST, METRICS, Trainer
 from refine_itr.training.prepare import Prepared
@@ -116,6 +117,34 @@ def test_another_recipe_cannot_resume(prepared_features: Prepare, tmp_path: Path
     train(prepared_features(), tmp_path, stop_after=1)
     with pytest.raises(RefineItrError, match="expected the recipe and data of the run"):
         train(prepared_features(margin=0.3), tmp_path, resume=True)
+
+
+def test_other_data_cannot_resume(prepared_features: Prepare, tmp_path: Path) -> None:
+    prepared = prepared_features()
+    train(prepared, tmp_path, stop_after=1)
+    assert isinstance(prepared.train.features, np.ndarray)
+    others = FeatureTable(prepared.train.features + 1)
+    sentences = dataclasses.replace(prepared.train, sentences=prepared.train.sentences[::-1])
+    for changes in ({"train_views": others}, {"train": sentences}):
+        other = dataclasses.replace(prepared_features(), **changes)
+        with pytest.raises(RefineItrError, match="expected the recipe and data of the run"):
+            train(other, tmp_path, resume=True)
+
+
+def test_an_epochs_seconds_are_those_of_all_its_steps(
+    prepared_features: Prepare, tmp_path: Path
+) -> None:
+    train(prepared_features(), tmp_path, stop_after=2)
+    before = load_checkpoint(tmp_path / LAST)["position"]["seconds"]
+    assert before > 0
+    state = load_checkpoint(tmp_path / LAST)
+    state["position"]["seconds"] = 1000.0
+    torch.save(state, tmp_path / LAST)
+    train(prepared_features(), tmp_path, resume=True)
+    lines = (tmp_path / METRICS).read_text("utf-8").splitlines()
+    first, second = (json.loads(line)["seconds"] for line in lines)
+    assert first >= 1000
+    assert second < 1000
 
 
 def test_a_damaged_or_missing_checkpoint_is_named(tmp_path: Path) -> None:

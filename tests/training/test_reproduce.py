@@ -145,12 +145,12 @@ def test_a_finished_run_with_other_settings_or_damage_is_named(
     assert run(*arguments, "--epochs", 1).code == 0
     other = run(*arguments, "--epochs", 2)
     assert other.code == 2
-    assert "expected a run with epochs = 2; got epochs = 1; take another --out" in other.err
+    assert "expected a run with epochs = 2, warmup_epochs = 0.4; got epochs = 1" in other.err
     captions = (data / "train.jsonl").read_text("utf-8")
     (data / "train.jsonl").write_text(captions.replace("one", "some"), "utf-8")
     changed = run(*arguments, "--epochs", 1)
     assert changed.code == 2
-    assert "expected a run with these photographs and captions; got others" in changed.err
+    assert "expected a run with these captions and this detector; got others" in changed.err
     (tmp_path / "out" / "runs" / "light-gcn-d8-s0" / "row.json").write_text("[]", "utf-8")
     damaged = run(*arguments, "--epochs", 1)
     assert damaged.code == 2

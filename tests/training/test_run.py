@@ -50,7 +50,9 @@ def _random_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepare_module, "load_pretrained", small_backbone)
 
 
-@pytest.mark.parametrize("changes", [{}, {"fine_tune": False}, {"pooling": "gpo"}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{}, {"fine_tune": False}, {"pooling": "gpo", "keep_epoch": "last"}], ids=str
+)
 def test_pictures_to_bundle(
     sources: Sources,
     tmp_path: Path,
@@ -81,6 +83,7 @@ def test_pictures_to_bundle(
     card = (out / BUNDLE / "card.md").read_text("utf-8")
     assert "Drawn circles and squares." in card
     assert f"rsum {measured.rsum:.1f}" in card
+    assert ("also chose the epoch" in card) == (recipe.keep_epoch == "best")
     with pytest.raises(InvalidInputError, match="expected a new folder, or --resume"):
         run_training(recipe, sources, out, PROVENANCE, HOOKS)
 

@@ -30,6 +30,7 @@ from refine_itr.errors import CheckpointError, InvalidInputError
 from refine_itr.types import FloatArray
 
 VSRN_REGIONS = 36
+_LONGEST_NAME = 200
 
 _Weights = dict[str, FloatArray]
 
@@ -130,6 +131,8 @@ def _renamed(state: State, names: Mapping[str, str]) -> _Weights:
 
 
 def _new_name(name: str, names: Mapping[str, str]) -> str:
+    if len(name) > _LONGEST_NAME:  # some patterns take time in proportion to its square
+        raise CheckpointError(f"{name[:80]}...: not in the layout of VSRN")
     layer = re.match(r"Rs_GCN_([1-9]\d?)\.", name)
     plain = name.replace(layer[0], "Rs_GCN_LAYER.", 1) if layer else name
     for pattern, new in names.items():

@@ -20,7 +20,8 @@ def read_ids(path: Path) -> list[str]:
         DatasetError: It is missing, empty or no text.
     """
     try:
-        ids = path.read_text("utf-8").split()
+        lines = path.read_text("utf-8").split("\n")
+        ids = [line.strip() for line in lines if line.strip()]
     except OSError as exc:
         raise DatasetError(f"{path}: expected ids, a line an image; {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
@@ -34,7 +35,8 @@ def pack(images: Iterable[ImageRegions], ids: Sequence[str], out: Path) -> tuple
     """Writes the features of the images named in ``ids``, in that order, an image at a time.
 
     Args:
-        images: In any order; those that are not named are passed over.
+        images: In any order; those that are not named are passed over, and so is one that came
+            before.
         ids: A row each; an id may come again.
         out: ``X_ims.npy``; it is there only when it is whole.
 
@@ -42,8 +44,8 @@ def pack(images: Iterable[ImageRegions], ids: Sequence[str], out: Path) -> tuple
         The array's shape, (n, K, C).
 
     Raises:
-        DatasetError: An image is missing or comes twice, or has another number of regions or
-            features than the first: a model takes as many as it was trained on.
+        DatasetError: An image is missing, or has another number of regions or features than the
+            first: a model takes as many as it was trained on.
     """
     rows: dict[str, list[int]] = {}
     for row, image_id in enumerate(ids):
@@ -65,7 +67,7 @@ def pack(images: Iterable[ImageRegions], ids: Sequence[str], out: Path) -> tuple
             array[rows.pop(image.image_id)] = image.features
         if rows or array is None:
             raise DatasetError(
-                f"expected features of every image, once; {len(rows)} of the ids have none: "
+                f"expected features of every image; {len(rows)} of the ids have none: "
                 f"{', '.join(list(rows)[:_SHOWN])}"
             )
         array.flush()

@@ -20,6 +20,7 @@ from refine_itr.training.modules import bundle_weights
 from refine_itr.training.prepare import Prepared, prepare_splits
 from refine_itr.training.recipe import Recipe
 from refine_itr.training.run import BUNDLE, Hooks
+from refine_itr.writing import put_in_place
 
 ROW = "row.json"
 _CHECKPOINT_STEPS = 20
@@ -107,7 +108,7 @@ def _measure(folder: Path, data: DataSet) -> Row:
 def _write_row(folder: Path, row: Row) -> None:
     part = folder / f"{ROW}.part"
     part.write_text(json.dumps(row, indent=2) + "\n", "utf-8")
-    part.replace(folder / ROW)
+    put_in_place(part, folder / ROW)
     for checkpoint in (LAST, BEST):  # gigabytes at D = 2048, and of no more use
         (folder / checkpoint).unlink(missing_ok=True)
 
@@ -124,7 +125,7 @@ def _read_row(path: Path, made_from: Mapping[str, Any]) -> Row:
     names = sorted(name for name in wanted if found.get(name) != wanted[name])
     asked = (
         ", ".join(f"{name} = {wanted[name]!r}" for name in names)
-        or "these photographs and captions"
+        or "these captions and this detector"
     )
     got = ", ".join(f"{name} = {found.get(name)!r}" for name in names) or "others"
     raise InvalidInputError(f"{path}: expected a run with {asked}; got {got}; take another --out")

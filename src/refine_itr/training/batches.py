@@ -26,6 +26,10 @@ class ViewSource(Protocol):
     def views(self) -> int:
         """How many views each image has; view 0 is the image itself."""
 
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the images and with what made the views of them."""
+
     def load(self, images: IntArray, views: IntArray) -> Tensor:
         """One view of each of some images."""
 

@@ -31,7 +31,7 @@ def model_card(prepared: Prepared, measured: Recalls, provenance: Provenance) ->
         "## Training data",
         _training_data(prepared, provenance),
         "## Measured recall",
-        _recall_table(measured),
+        _recall_table(measured, chosen=prepared.recipe.keep_epoch == "best"),
         "## Limits",
         _LIMITS,
         "## How it was made",
@@ -86,14 +86,14 @@ def _training_data(prepared: Prepared, provenance: Provenance) -> str:
     return "\n".join(lines)
 
 
-def _recall_table(measured: Recalls) -> str:
+def _recall_table(measured: Recalls, *, chosen: bool) -> str:
     rows = (("image to text", measured.i2t), ("text to image", measured.t2i))
     table = "\n".join(
         f"| {name} | " + " | ".join(f"{value:.1f}" for value in row) + " |" for name, row in rows
     )
     return (
         f"Percent, on the validation split ({measured.images} images, {measured.sentences} "
-        "sentences), which also chose the epoch:\n\n"
+        f"sentences){', which also chose the epoch' if chosen else ''}:\n\n"
         f"| | R@1 | R@5 | R@10 |\n|---|---|---|---|\n{table}\n\nrsum {measured.rsum:.1f}"
     )
 

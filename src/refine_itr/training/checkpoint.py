@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from refine_itr.errors import RefineItrError
+from refine_itr.writing import put_in_place
 
 _FORMAT = "refine-itr-checkpoint-1"
 
@@ -26,6 +27,7 @@ class Position:
         best_epoch: The epoch (from 1) with the best rsum so far, 0 for none.
         best_rsum: Its rsum.
         loss_sum: Losses of the finished steps of this epoch, added up.
+        seconds: What these steps took, whatever stops lay between them.
     """
 
     epoch: int = 0
@@ -33,6 +35,7 @@ class Position:
     best_epoch: int = 0
     best_rsum: float = -1.0
     loss_sum: float = 0.0
+    seconds: float = 0.0
 
 
 def random_state() -> dict[str, Any]:
@@ -59,7 +62,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Writes plain values and tensors; a crash while saving leaves the old file whole."""
     part = path.with_suffix(".part")
     torch.save({"format": _FORMAT, **state}, part)
-    part.replace(path)
+    put_in_place(part, path)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

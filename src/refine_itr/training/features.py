@@ -102,7 +102,8 @@ class ViewCache:
         self._trunk = trunk
         self._settings = settings
         self._progress = progress
-        folder = folder / pictures_key(f"{trunk.fingerprint()} {settings}", photographs)
+        self.fingerprint = pictures_key(f"{trunk.fingerprint()} {settings}", photographs)
+        folder = folder / self.fingerprint
         folder.mkdir(parents=True, exist_ok=True)
         self._views = [self._open(folder / f"{view}.npy", view) for view in range(views)]
 
@@ -161,6 +162,14 @@ class FeatureTable:
 
     def __init__(self, features: npt.NDArray[np.floating]) -> None:
         self._features = features
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the shape and of the first and the last image: the whole may be gigabytes."""
+        digest = hashlib.sha256(repr(self._features.shape).encode())
+        for image in (self._features[0], self._features[-1]):
+            digest.update(image.tobytes())
+        return digest.hexdigest()
 
     def load(self, images: npt.NDArray[np.int64], views: npt.NDArray[np.int64]) -> Tensor:
         """Features (n, K, C) of some images, float32."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import random
 import time
@@ -101,16 +102,15 @@ class Trainer:
         """Trains to the last epoch; False if it was asked to stop before."""
         position = self._position
         while position.epoch < self._recipe.epochs:
-            started = time.perf_counter()
             plan = plan_epoch(
                 self._members, self._data.train_views.views, self._recipe, position.epoch
             )
             if not self._train_epoch(plan):
                 return False
-            trained = time.perf_counter()
-            loss = position.loss_sum / len(plan)
-            position.epoch, position.step, position.loss_sum = position.epoch + 1, 0, 0.0
-            self._log(loss, self._keep_epoch(), trained - started)
+            loss, seconds = position.loss_sum / len(plan), position.seconds
+            position.epoch, position.step = position.epoch + 1, 0
+            position.loss_sum = position.seconds = 0.0
+            self._log(loss, self._keep_epoch(), seconds)
             self._save()
         return True
 
@@ -118,7 +118,9 @@ class Trainer:
         position = self._position
         self._learner.train()
         while position.step < len(plan):
+            started = time.perf_counter()
             position.loss_sum += self._train_step(plan[position.step], len(plan))
+            position.seconds += time.perf_counter() - started
             position.step += 1
             self._on_step(position.epoch, position.step, len(plan))
             stop = self._should_stop()
@@ -215,9 +217,9 @@ class Trainer:
         save_checkpoint(self._out / LAST, state)
 
     def _identity(self) -> dict[str, Any]:
+        train = self._data.train
+        data = [self._data.train_views.fingerprint, train.sentences, train.owner.tolist()]
         return {
             "recipe": dataclasses.asdict(self._recipe),
-            "images": self._data.train.images,
-            "sentences": len(self._data.train.sentences),
-            "vocabulary": self._learner.config.text.vocabulary,
+            "data": hashlib.sha256(json.dumps(data).encode()).hexdigest(),
         }

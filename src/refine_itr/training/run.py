@@ -101,4 +101,5 @@ def _check_detector(prepared: Prepared, detector: Path | None) -> None:
             "expected the ONNX detector that made the features (--detector): a bundle needs it"
         )
     assert config.detector is not None  # every recipe has one
-    open_detectors(detector, config.detector, features=config.image.features)
+    for opened in open_detectors(detector, config.detector, features=config.image.features):
+        opened.close()
