@@ -21,6 +21,7 @@ ALLOWED = {
     "_version": set(),
     "scoring": set(),
     "writing": set(),
+    "workspace": set(),
     "torch_files": set(),
     "bundle": {"scoring", "writing"},
     "decoding": set(),
@@ -29,13 +30,15 @@ ALLOWED = {
     "pipeline": set(),
     "planning": set(),
     "assembly": {"pipeline", "planning"},
-    "encoding": {"bundle"},
+    "encoding": {"bundle", "workspace"},
     "model": {
         *("assembly", "bundle", "decoding", "detection", "encoding", "pipeline", "planning"),
         "scoring",
     },
     "query": {"model"},
-    "index": {"assembly", "decoding", "model", "pipeline", "query", "scoring", "writing"},
+    "index": {
+        *("assembly", "decoding", "model", "pipeline", "query", "scoring", "workspace", "writing"),
+    },
     "profiling": {"assembly", "decoding", "detection", "index", "model", "planning"},
     "bench": {
         *("assembly", "bundle", "encoding", "index", "model", "pipeline", "planning"),
@@ -46,10 +49,11 @@ ALLOWED = {
     "converting": {"bundle", "torch_files"},
     "evaluation": {"features", "index", "model", "scoring"},
     "__init__": {"index", "model", "scoring", "searching"},
-    "training": {"bundle", "decoding", "detection", "evaluation", "features", "model"},
+    "training": {"bundle", "decoding", "detection", "evaluation", "features", "model", "writing"},
     "reproduction": {
         "bench",
         *("bundle", "decoding", "detection", "encoding", "evaluation", "model", "training"),
+        "writing",
     },
     "cli": {
         *("bench", "bundle", "converting", "decoding", "detection", "evaluation", "exporting"),

@@ -170,6 +170,19 @@ def test_filtered(isa: str, precision: str, share: float, n: int, seed: int) -> 
         assert (scores[query, len(order) :] == -np.inf).all()
 
 
+@precisions
+def test_a_denormal_row_is_not_taken_for_less_than_it_is(isa: str, precision: str) -> None:
+    tiny, far = 2.0**-149, 2.0**-90
+    gallery = np.array([[tiny, tiny, 0, 0], [0, 0, 0, far]], np.float32)
+    queries = np.array([[2.0**126, 2.0**126, 0, 1.9 * 2.0**67]], np.float32)
+    narrow = _core.NarrowGallery(gallery, precision)
+    _, ids = expect_same(queries, gallery, narrow, 1)
+    assert ids.item() == 0
+    large = np.array([[0, 0, 0, 2.0**-50], [2.0**126, 2.0**126, 0, 0]], np.float32)
+    query = np.array([[tiny, tiny, 0, 1.9 * 2.0**-32]], np.float32)
+    expect_same(query, large, _core.NarrowGallery(large, precision), 1)
+
+
 def test_rows_that_are_not_numbers_come_before_those_missing(isa: str) -> None:
     gallery = np.array([[np.nan], [1.0], [-np.inf], [np.nan], [5.0]], np.float32)
     narrow = _core.NarrowGallery(gallery, "int8")

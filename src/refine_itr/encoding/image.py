@@ -10,8 +10,8 @@ import numpy as np
 from refine_itr import _core
 from refine_itr.bundle import BundleConfig, ImageConfig
 from refine_itr.encoding.folding import fold_affinity, fold_projection, scale_and_shift
-from refine_itr.encoding.workspace import ThreadWorkspace
 from refine_itr.types import FloatArray, Precision
+from refine_itr.workspace import ThreadWorkspace
 
 _Weights = Mapping[str, FloatArray]
 

@@ -10,9 +10,9 @@ from tokenizers import Tokenizer
 from refine_itr import _core
 from refine_itr.bundle import BundleConfig
 from refine_itr.encoding.folding import gate_table
-from refine_itr.encoding.workspace import ThreadWorkspace
 from refine_itr.errors import BundleError, InvalidInputError
 from refine_itr.types import FloatArray, Precision
+from refine_itr.workspace import ThreadWorkspace
 
 _MAX_TOKENS = 256
 _TOKENIZER_BATCH = 4096  # bounds what the tokenizer holds at a time

@@ -11,9 +11,12 @@ import numpy.typing as npt
 from refine_itr import _core
 from refine_itr.errors import InvalidInputError
 from refine_itr.types import PRECISIONS, FloatArray, Precision
+from refine_itr.workspace import ThreadWorkspace
 
 IdArray: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
+
+_WORKSPACE = ThreadWorkspace()
 
 
 def narrow_gallery(embeddings: FloatArray, precision: Precision) -> _core.NarrowGallery | None:
@@ -64,7 +67,7 @@ def top_k(
     scores, ids = np.empty(shape, np.float32), np.empty(shape, np.int64)
     bits = None if allowed is None else np.packbits(allowed, bitorder="little")
     search = _core.top_k if narrow is None else narrow.top_k
-    search(queries, gallery, scores, ids, _core.Workspace(), allowed=bits, threads=threads)
+    search(queries, gallery, scores, ids, _WORKSPACE.get(), allowed=bits, threads=threads)
     return scores, ids
 
 
