@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -107,8 +108,6 @@ def test_features_to_bundle(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) 
     data = tmp_path / "train_ims.npy"
     sources = Sources(data, data, None, tmp_path / "cache")
     recipe = tiny_recipe()
-    with pytest.raises(InvalidInputError, match="--detector"):
-        run_training(recipe, sources, tmp_path / "run", PROVENANCE, HOOKS)
     detector = tmp_path / "detector.onnx"
     with pytest.raises(DetectorError, match=r"detector\.onnx"):
         run_training(recipe, sources, tmp_path / "run", PROVENANCE, HOOKS, detector=detector)
@@ -117,6 +116,20 @@ def test_features_to_bundle(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) 
     assert measured is not None
     model = refine_itr.load(tmp_path / "run" / BUNDLE)
     assert model.embed_texts(["a number"]).shape == (1, recipe.dim)
+
+
+def test_features_without_their_detector(
+    tmp_path: Path, tiny_recipe: Callable[..., Recipe]
+) -> None:
+    features = np.random.default_rng(0).normal(size=(6, 3, 5)).astype(np.float32)
+    np.save(tmp_path / "train_ims.npy", features)
+    (tmp_path / "train_caps.txt").write_text("\n".join(f"a number {i}" for i in range(12)))
+    data = tmp_path / "train_ims.npy"
+    sources = Sources(data, data, None, tmp_path / "cache")
+    assert run_training(tiny_recipe(), sources, tmp_path / "run", PROVENANCE, HOOKS) is not None
+    model = refine_itr.load(tmp_path / "run" / BUNDLE)
+    assert not model.has_detector
+    assert model.embed_regions(features).shape == (6, model.dim)
 
 
 def test_precomputed_rows_of_one_a_caption_are_thinned(tmp_path: Path) -> None:
@@ -231,8 +244,9 @@ def test_features_of_an_object_detector(
     (tmp_path / "train_caps.txt").write_text("\n".join(f"a number {i}" for i in range(12)))
     data = tmp_path / "train_ims.npy"
     sources = Sources(data, data, None, tmp_path / "cache")
+    bare = shutil.copy(path, tmp_path / "grid.onnx")  # no detector.json beside it: a grid's
     with pytest.raises(InvalidInputError, match="expected a square number of regions, got 5"):
-        run_training(tiny_recipe(), sources, tmp_path / "run", PROVENANCE, HOOKS)
+        run_training(tiny_recipe(), sources, tmp_path / "run", PROVENANCE, HOOKS, detector=bare)
     run_training(tiny_recipe(), sources, tmp_path / "run", PROVENANCE, HOOKS, detector=path)
     with refine_itr.load(tmp_path / "run" / BUNDLE, device="cpu") as model:
         assert model.config.detector == config

@@ -53,7 +53,7 @@ def _description(prepared: Prepared) -> str:
     recipe, config = prepared.recipe, prepared.learner.config
     image = config.image
     graph = "no graph layer" if image.graph == "none" else f"{image.layers} {image.graph} layers"
-    detector = "the features' own detector"
+    detector = "the features' own detector" if config.detector else "features from files"
     if prepared.learner.backbone is not None:
         tuned = f"blocks {recipe.frozen_blocks} to 15 and head fine-tuned"
         detector = (

@@ -37,7 +37,7 @@ def export_best(
         folder: Where to; an existing bundle there is replaced.
         provenance: What the card says of data and licence.
         detector: The ONNX detector that made ready-made features, of two graphs the first one;
-            None for photographs, whose detector is the backbone.
+            None if it is not known, and for photographs, whose detector is the backbone.
 
     Raises:
         RefineItrError: The checkpoint is damaged, or a matrix is too large for float16.
@@ -62,11 +62,10 @@ def export_best(
     return measured
 
 
-def _detector(learner: Learner, path: Path | None) -> bytes:
+def _detector(learner: Learner, path: Path | None) -> bytes | None:
     if learner.backbone is not None:
         return detector_onnx(learner.backbone, input_size=learner.recipe.input_size)
-    assert path is not None  # checked before training
-    return path.read_bytes()
+    return None if path is None else path.read_bytes()
 
 
 def _head(learner: Learner, path: Path | None) -> bytes | None:

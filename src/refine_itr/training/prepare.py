@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import torch
 from tokenizers import Tokenizer
@@ -25,6 +26,8 @@ from refine_itr.training.learner import Learner
 from refine_itr.training.recipe import Recipe
 from refine_itr.training.teacher import EMBEDDING_DIM, SentenceModel, teacher_folder
 from refine_itr.training.vocabulary import SPECIAL_TOKENS, choose_words, make_tokenizer
+
+DetectorChoice: TypeAlias = AnyDetectorConfig | Literal["grid"] | None
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def prepare(
     recipe: Recipe,
     sources: Sources,
     progress: Progress,
-    detector: AnyDetectorConfig | None = None,
+    detector: DetectorChoice = "grid",
 ) -> Prepared:
     """Reads the data and builds the model, as ``prepare_splits`` does.
 
@@ -72,7 +75,7 @@ def prepare(
         recipe: How to train.
         sources: The data.
         progress: Told of what is done.
-        detector: What made ready-made features; None for a grid.
+        detector: What made ready-made features; None if it is not known.
 
     Raises:
         DatasetError: The data do not fit together.
@@ -89,7 +92,7 @@ def prepare_splits(
     val: Split,
     cache: Path,
     progress: Progress,
-    detector: AnyDetectorConfig | None = None,
+    detector: DetectorChoice = "grid",
 ) -> Prepared:
     """Builds the model; seeds PyTorch, so that weights depend on the seed.
 
@@ -99,7 +102,7 @@ def prepare_splits(
         val: What is measured on.
         cache: Folder for what is computed once.
         progress: Told of what is being done.
-        detector: What made ready-made features; None for a grid.
+        detector: What made ready-made features; None if it is not known.
 
     Raises:
         DatasetError: The data do not fit together.
@@ -134,7 +137,7 @@ def prepare_splits(
 
 
 def _make_learner(
-    recipe: Recipe, train: Split, vocabulary: int, detector: AnyDetectorConfig | None
+    recipe: Recipe, train: Split, vocabulary: int, detector: DetectorChoice
 ) -> Learner:
     if train.features is not None:
         _, regions, features = train.features.shape

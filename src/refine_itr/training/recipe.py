@@ -7,7 +7,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from refine_itr.bundle import (
     AnyDetectorConfig,
@@ -164,7 +164,7 @@ class Recipe:
         vocabulary: int,
         regions: int | None = None,
         features: int = FEATURES,
-        detector: AnyDetectorConfig | None = None,
+        detector: AnyDetectorConfig | Literal["grid"] | None = "grid",
     ) -> BundleConfig:
         """The architecture for a vocabulary, and for K x C features that come ready-made.
 
@@ -172,16 +172,17 @@ class Recipe:
             vocabulary: Words.
             regions: K; None for the grid's.
             features: C.
-            detector: What made the features; None for a grid.
+            detector: What finds the regions; None for a bundle that takes them from files only.
 
         Raises:
             InvalidInputError: ``regions`` is not a square, with a grid.
             BundleError: ``detector`` gives another number of regions.
         """
         regions = self.grid**2 if regions is None else regions
-        if detector is None:
+        if detector == "grid":
             detector = self._grid_config(regions)
-        detector.check_regions(regions)
+        if detector is not None:
+            detector.check_regions(regions)
         image = ImageConfig(
             regions=regions,
             features=features,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from refine_itr.bundle import DETECTOR_CONFIG, AnyDetectorConfig, read_detector
+from refine_itr.bundle import DETECTOR_CONFIG, read_detector
 from refine_itr.detection import open_detectors
 from refine_itr.errors import InvalidInputError
 from refine_itr.evaluation import Recalls
@@ -18,7 +18,7 @@ from refine_itr.training.export import export_best
 from refine_itr.training.features import Progress
 from refine_itr.training.loop import BEST, LAST, METRICS, Trainer
 from refine_itr.training.memory import keep_large_blocks
-from refine_itr.training.prepare import Prepared, Sources, prepare
+from refine_itr.training.prepare import DetectorChoice, Prepared, Sources, prepare
 from refine_itr.training.recipe import Recipe
 
 BUNDLE = "bundle"
@@ -82,24 +82,24 @@ def run_training(
     return export_best(out / BEST, prepared, out / BUNDLE, provenance, detector)
 
 
-def _detector_config(detector: Path | None) -> AnyDetectorConfig | None:
-    """What lies beside the detector's graph; None for a grid's, which has nothing there."""
-    if detector is None or not (detector.parent / DETECTOR_CONFIG).is_file():
+def _detector_config(detector: Path | None) -> DetectorChoice:
+    """What lies beside the detector's graph; a grid's has nothing there."""
+    if detector is None:
         return None
+    if not (detector.parent / DETECTOR_CONFIG).is_file():
+        return "grid"
     return read_detector(detector.parent)
 
 
 def _check_detector(prepared: Prepared, detector: Path | None) -> None:
-    """Before hours of training, not after: a bundle needs the detector of its features."""
+    """Before hours of training, not after: whether a bundle's detector makes its features."""
     config = prepared.learner.config
     if prepared.learner.backbone is not None:
         if detector is not None:
             raise InvalidInputError("--detector: expected none with photographs; the model has one")
         return
     if detector is None:
-        raise InvalidInputError(
-            "expected the ONNX detector that made the features (--detector): a bundle needs it"
-        )
-    assert config.detector is not None  # every recipe has one
+        return
+    assert config.detector is not None  # a grid's or its own
     for opened in open_detectors(detector, config.detector, features=config.image.features):
         opened.close()
