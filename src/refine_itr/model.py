@@ -286,14 +286,15 @@ def load(
         chosen = default_plan(join_devices(devices), 0 if on_cpu else len(devices), threads)
     else:
         chosen = read_plan(plan, device)
+    # Nobody asked for a device that turns out not to work; a plan that names one asks for it.
+    unasked = device == "auto" and (plan is None or chosen.stage(DETECT).device == "auto")
     bundle = read_bundle(bundle_folder(name))
     config = bundle.config
     return Model(
         config,
         bundle.fingerprint,
         chosen,
-        # Nobody asked for a device that turns out not to work.
-        _detectors(bundle, chosen.stage(DETECT), threads, allow_fallback or device == "auto"),
+        _detectors(bundle, chosen.stage(DETECT), threads, allow_fallback or unasked),
         ImageEncoder(config, bundle.weights, threads, precision),
         TextEncoder(config, bundle.weights, bundle.tokenizer_json, threads, precision),
         threads,

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refine_itr
+from refine_itr.assembly import default_plan
 from refine_itr.detection import Device, available_devices, join_devices, parse_devices, session
 from refine_itr.errors import DeviceError, InvalidInputError
 
@@ -149,6 +150,27 @@ def test_the_device_is_asked_for_and_said(bundle: Path, monkeypatch: pytest.Monk
     assert parse_devices("auto") == (Device("cuda", "0"),)
     with pytest.raises(DeviceError, match="detector on cuda:1: CUDA failure 700"):
         model.embed_images([np.zeros((9, 9, 3), np.uint8)])
+
+
+def test_a_planned_card_that_does_not_work_is_an_error(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, [CPU])
+    plan = default_plan("cuda:0", 1, 2)
+    with pytest.raises(DeviceError, match=f"cuda:0: expected it to run on {CUDA}"):
+        refine_itr.load(bundle, plan=plan)
+    model = refine_itr.load(bundle, plan=plan, allow_fallback=True)
+    assert model.detectors[0].backend.device == "cpu"
+
+
+def test_the_command_line_tells_a_fallback_once(
+    bundle: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        monkeypatch.setattr(session, "_told", set())
+        told = run("doctor", "-m", bundle, "--device", "cuda:3", "--allow-fallback")
+        assert told.code == 0
+        assert told.err.count("the CPU is used instead: cuda:3") == 1
 
 
 def test_auto_takes_the_cpu_when_the_card_does_not_work(
