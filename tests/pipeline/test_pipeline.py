@@ -231,6 +231,42 @@ def test_a_deadline_that_the_stage_cannot_keep_is_not_tried() -> None:
     assert ran == [0]
 
 
+def test_one_slow_batch_does_not_starve_what_has_a_deadline() -> None:
+    def slow_at_first(items: list[int]) -> list[int]:
+        time.sleep(0.2 if items == [0] else 0.0)
+        return items
+
+    with Pipeline([Stage("a", [slow_at_first])], deadline_s=0.1) as pipeline:
+        pipeline.submit(0, deadline_s=PATIENCE).result(timeout=PATIENCE)
+        ends = [pipeline.submit(i).exception(timeout=PATIENCE) for i in range(1, 60)]
+    assert isinstance(ends[0], DeadlineError)
+    assert ends[40:] == [None] * 19
+
+
+def test_a_batch_that_would_be_too_late_is_made_smaller() -> None:
+    gate = Gate()
+    waited: list[list[int]] = []
+
+    def work(items: list[int]) -> list[int]:
+        if items == [0]:
+            gate(items)
+        waited.append(items)
+        time.sleep(0.02 * len(items))
+        return items
+
+    with Pipeline([Stage("a", [work], cap=8, queue=20)]) as pipeline:
+        for number in (1, 2):  # 20 ms an item
+            pipeline.submit(number).result(timeout=PATIENCE)
+        pipeline.submit(0)
+        gate.wait()
+        # All eight take 160 ms, four of them 80.
+        futures = [pipeline.submit(i, deadline_s=0.15) for i in range(3, 7)]
+        futures += [pipeline.submit(i) for i in range(7, 11)]
+        gate.open()
+        assert [f.result(timeout=PATIENCE) for f in futures] == list(range(3, 11))
+    assert len(waited[3]) in (2, 4)  # two on a slow machine
+
+
 def test_cancelling_at_every_boundary() -> None:
     gates = [Gate(), Gate()]
     with Pipeline([Stage("a", [gates[0]], queue=5), Stage("b", [gates[1]])]) as pipeline:
