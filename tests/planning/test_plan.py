@@ -203,6 +203,19 @@ def test_without_a_delay_to_keep_the_cap_only_rises_to_twice_the_plan() -> None:
     assert cap == 4
 
 
+def test_a_cap_recovers_where_a_batch_has_its_price_whatever_its_size() -> None:
+    time = BatchTime(0.08, 0.001)
+    stage = PlannedStage("a", "card", 0, 1, 16, time)
+    control = CapController(Plan("delay=200", 2, (stage,), 100.0, 0.19))
+    cap = 16
+    for _ in range(12):
+        cap = control.observe("a", cap, 0.15, waiting=50) or cap
+    assert cap == 2
+    for _ in range(200):
+        cap = control.observe("a", cap, time(cap), waiting=50) or cap
+    assert cap >= 16
+
+
 def test_gears_are_kept() -> None:
     control = controlled("delay=200", cap=4, sizes=(1, 2, 4, 8))
     cap = 4
