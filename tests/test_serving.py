@@ -18,7 +18,7 @@ from refine_itr.bench.runs import run_arrivals, run_overlapped, run_sequential
 from refine_itr.errors import DeadlineError, InvalidInputError, PictureError
 from refine_itr.pipeline import BatchRecord, Stage
 from refine_itr.planning import BatchTime, Plan, PlannedStage
-from refine_itr.profiling import sample_pictures
+from refine_itr.profiling import profile_model, sample_pictures
 
 
 def plan_of(cap: int = 4, detect: tuple[int, int] = (2, 1), goal: str = "max-throughput") -> Plan:
@@ -187,6 +187,36 @@ def test_sample_pictures(photos: Path, tmp_path: Path, model: refine_itr.Model) 
     for folder in (tmp_path / "empty", tmp_path / "none"):
         with pytest.raises(InvalidInputError, match="expected"):
             sample_pictures(folder)
+
+
+def test_an_unreadable_picture_is_not_measured_with(
+    run: Any, bundle: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("refine_itr.profiling._SECONDS", 0.01)
+    broken = photos / "broken.jpg"
+    broken.write_bytes((photos / "red.jpg").read_bytes()[:400])
+    assert len(sample_pictures(photos)) == 6
+    ask = ("profile", tmp_path / "profile.json", "-m", bundle, "--images")
+    measured = run(*ask, photos)
+    assert measured.code == 0
+    assert f"{broken} is left out: expected a readable picture" in measured.err
+    (tmp_path / "bad").mkdir()
+    broken.rename(tmp_path / "bad" / "broken.jpg")
+    none = run(*ask, tmp_path / "bad")
+    assert none.code == 2
+    assert "expected photographs; none were found that can be read" in none.err
+
+
+def test_a_profile_has_the_device_that_was_really_used(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("refine_itr.profiling._SECONDS", 0.01)
+    for device in ("auto", "cuda:0,1"):
+        profile = profile_model(
+            bundle, sample_pictures(None)[:2], device=device, threads=2, allow_fallback=True
+        )
+        assert [o.device for o in profile.stages["detect"]] == ["cpu", "cpu"]
+        assert [o.threads for o in profile.stages["detect"]] == [1, 2]
 
 
 # -- commands
