@@ -110,9 +110,7 @@ def profile_model(
     detect: list[Candidate] = []
     with ExitStack() as opened:
         for count in thread_counts(cores) if on_cpu else (0,):
-            model = opened.enter_context(
-                load(name, threads=count or cores, device=where)
-            )
+            model = opened.enter_context(load(name, threads=count or cores, device=where))
             detector = model.detectors[0]
             to_pixels = decode_worker(partial(decode, size=detector.picture_size))
             decoded = to_pixels(list(pictures))
