@@ -262,7 +262,11 @@ def test_how_many_cards(run: Any) -> None:
     assert never["cards"] is None
     assert "one chip takes 403 ms for an image alone" in never["text"]
     slow = ("simulate", "--preset", "paper", "--rate", 60, "--goal-delay", 500)
-    assert "the CPU's encoder keeps up with 38 images a second" in run(*slow).out
+    # 0.8 / (21.3 + 1.7 ms)
+    assert "the CPU, which encodes and matches, keeps up with 34.8 images" in run(*slow).out
+    ask = ("simulate", "--preset", "paper", "--encoder-ms", 2, "--goal-delay", 5000, "--rate")
+    assert "keeps up with 216.2 images a second" in run(*ask, 350).out
+    assert "cards: 200 images a second" in run(*ask, 200).out
 
 
 def test_bench_pipeline(
@@ -311,6 +315,10 @@ def test_export_detector(run: Any, bundle: Path, tmp_path: Path) -> None:
     assert "atc --framework=5" in exported.out
     assert (tmp_path / "out" / "aipp.cfg").is_file()
     assert "it is there already" in run(*ask).err
+    stale = tmp_path / "out" / "detector.om"
+    stale.write_bytes(b"of another detector")
+    assert run(*ask, "--force").code == 0
+    assert not stale.exists()
 
 
 @pytest.mark.parametrize(
@@ -323,6 +331,8 @@ def test_export_detector(run: Any, bundle: Path, tmp_path: Path) -> None:
             "expected --preset paper and --rate",
         ),
         (("simulate", "--plan", "none.json"), "there is no such file"),
+        (("simulate", "--plan", "x.json", "--cards", 3), "--cards, --encoder-ms: expected"),
+        (("simulate", "--plan", "x.json", "--encoder-ms", 3), "expected --preset paper with them"),
         (("plan", "none.json"), "there is no such file"),
         (("export-detector", "--target", "npu", "--out", "x"), "expected ascend; got 'npu'"),
         (("doctor", "--device", "gpu"), "device: expected cpu, cuda:0"),
