@@ -14,8 +14,8 @@ from acl_stand_in import AclStandIn
 from compiling import Install, compile_bundle
 
 import refine_itr
-from refine_itr.bundle import DetectorConfig
-from refine_itr.detection import OM, Device, open_detectors, probe
+from refine_itr.bundle import OM, DetectorConfig
+from refine_itr.detection import Device, open_detectors, probe
 from refine_itr.detection.ascend import AscendBackend, runtime
 from refine_itr.detection.backend import GraphShape
 from refine_itr.errors import DetectorError, DeviceError
