@@ -295,19 +295,27 @@ class Pipeline:
         """Ends tickets; without the lock, as callbacks run here."""
         if not ended:
             return
+        raised: BaseException | None = None
         for ticket, error in ended:
-            ticket.finish(ticket.value if error is None else error)
+            try:
+                ticket.finish(ticket.value if error is None else error)
+            except BaseException as exc:  # of a callback: futures let SystemExit and its kin out
+                raised = exc
         with self._lock:
             self._inside -= len(ended)
             if not self._inside:
                 self._idle.notify_all()
+        if raised is not None and threading.current_thread() not in self._threads:
+            raise raised
+        if raised is not None:  # ends no worker: others wait for it
+            _log.error("a future's callback raised %r", raised)
 
     def _observe(self, record: BatchRecord) -> None:
         if self._observer is None:
             return
         try:
             self._observer(record)
-        except Exception:
+        except BaseException:  # ends no worker
             _log.exception("the observer failed")
 
     def _drain_all(self) -> Ended:
