@@ -7,9 +7,7 @@ the stream is synchronised and not before.
 
 from __future__ import annotations
 
-import io
-import json
-import re
+import sys
 import threading
 import zipfile
 from collections import deque
@@ -20,58 +18,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
+from om_stand_in import DYNAMIC, SOC, OmModel
 
 PARAMETER, UNINITIALISED, REPEATED, UNREADABLE, UNFIT = 100000, 100003, 100002, 100011, 100012
 NO_SUCH_DEVICE, NO_CONTEXT, BAD_GEAR, OUT_OF_MEMORY = 107001, 107002, 145013, 207001
 INJECTED = 500001
-DYNAMIC = "ascend_mbatch_shape_data"
-SOC = "Ascend310P3"
-
-
-def compile_om(folder: Path) -> None:
-    """What atc does: reads the command in atc.sh and makes detector.om of the files it names."""
-    words = (folder / "atc.sh").read_text().splitlines()[1].replace("'", "").split()
-    assert words[0] == "atc"
-    options = dict(word.removeprefix("--").split("=", 1) for word in words[1:])
-    assert options["framework"] == "5"
-    assert options["input_format"] == "NCHW"
-    name, shape = options["input_shape"].split(":")
-    dims = [int(n) for n in shape.split(",")]
-    gears = [int(n) for n in options.get("dynamic_batch_size", "").split(",") if n]
-    assert (dims[0] == -1) == bool(gears)
-    aipp = dict(re.findall(r"(\w+): (\S+)", (folder / options["insert_op_conf"]).read_text()))
-    assert aipp["input_format"] == "RGB888_U8"
-    assert int(aipp["src_image_size_w"]) == dims[3]
-    about = {"soc": options["soc_version"], "input": name, "dims": dims, "gears": gears}
-    about["mean"] = [float(aipp[f"mean_chn_{c}"]) for c in range(3)]
-    about["factor"] = [float(aipp[f"var_reci_chn_{c}"]) for c in range(3)]
-    with zipfile.ZipFile(folder / f"{options['output']}.om", "w") as om:
-        om.writestr("graph.onnx", (folder / options["model"]).read_bytes())
-        om.writestr("about.json", json.dumps(about))
-
-
-class _Model:
-    def __init__(self, content: bytes) -> None:
-        with zipfile.ZipFile(io.BytesIO(content)) as om:
-            self.about = json.loads(om.read("about.json"))
-            options = ort.SessionOptions()
-            options.intra_op_num_threads = 1
-            self.session = ort.InferenceSession(om.read("graph.onnx"), options)
-        self.gears = self.about["gears"] or [self.about["dims"][0]]
-        self.size = self.about["dims"][3]
-        self.regions = self.session.get_outputs()[0].shape[1:]
-        dynamic = bool(self.about["gears"])
-        self.input_names = [self.about["input"], *([DYNAMIC] if dynamic else [])]
-        self.input_bytes = [self.gears[-1] * self.size**2 * 3, *([8] if dynamic else [])]
-        self.output_bytes = self.gears[-1] * 4 * int(np.prod(self.regions))
-
-    def run(self, pixels: bytes, count: int) -> bytes:
-        images = np.frombuffer(pixels, np.uint8)[: count * self.size**2 * 3]
-        images = images.reshape(count, self.size, self.size, 3).astype(np.float32)
-        images = (images - np.float32(self.about["mean"])) * np.float32(self.about["factor"])
-        planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        return self.session.run(None, {self.about["input"]: planes})[0].tobytes()
 
 
 @dataclass
@@ -79,6 +30,13 @@ class _Memory:
     data: bytearray
     on_device: bool
     context: int
+    written: bool = False
+
+
+@dataclass
+class _Desc:
+    context: int
+    model: int | None = None
 
 
 @dataclass
@@ -90,7 +48,7 @@ class _Dataset:
 
 @dataclass
 class _Run:
-    model: _Model
+    model: OmModel
     inputs: list[int]  # memory
     output: int
     count: int
@@ -101,24 +59,34 @@ class AclStandIn:
 
     Args:
         chips: How many there are.
-        fail_at: The number of the call with a code, from 1, that fails; 0 for none. A call that
-            releases something does so all the same.
+        fail_at: The number of the call, from 1, that fails; 0 for none. A call that releases
+            something does so all the same.
+        code: What it returns then, if it returns a code.
         memory: Bytes on all chips together.
+        old: Only the ways of CANN's older versions between Python's memory and pointers.
     """
 
-    def __init__(self, chips: int = 4, fail_at: int = 0, memory: int = 1 << 30) -> None:
+    def __init__(
+        self,
+        chips: int = 4,
+        fail_at: int = 0,
+        code: int = INJECTED,
+        memory: int = 1 << 30,
+        old: bool = False,
+    ) -> None:
         self.violations: list[str] = []
         self.calls: list[str] = []
         self.dead_chips: set[int] = set()
         self._chips, self._fail_at, self._memory_limit = chips, fail_at, memory
+        self._code = code
         self._lock = threading.RLock()
         self._initialised = False
         self._handle = 1000
         self._devices: set[int] = set()
         self._contexts: dict[int, int] = {}
         self._streams: dict[int, tuple[int, list[_Run]]] = {}
-        self._descs: dict[int, int | None] = {}
-        self._models: dict[int, tuple[_Model, int]] = {}
+        self._descs: dict[int, _Desc] = {}
+        self._models: dict[int, tuple[OmModel, int]] = {}
         self._memory: dict[int, _Memory] = {}
         self._buffers: dict[int, tuple[int, int]] = {}
         self._datasets: dict[int, _Dataset] = {}
@@ -126,9 +94,11 @@ class AclStandIn:
         self._thread = threading.local()
         self.rt = self._group("rt")
         self.mdl = self._group("mdl")
+        ways = ("numpy_to_ptr", "ptr_to_numpy") if old else ("bytes_to_ptr", "ptr_to_bytes")
         self.util = SimpleNamespace(
-            bytes_to_ptr=self._bytes_to_ptr, ptr_to_bytes=self._ptr_to_bytes
+            **{way: self._uncoded(f"util.{way}", getattr(self, f"_{way}")) for way in ways}
         )
+        self.create_data_buffer = self._uncoded("create_data_buffer", self._create_data_buffer)
         self.init = self._coded("init", self._init)
         self.finalize = self._coded("finalize", self._finalize)
         self.destroy_data_buffer = self._coded("destroy_data_buffer", self._destroy_data_buffer)
@@ -154,8 +124,9 @@ class AclStandIn:
             if attribute.startswith(prefix):
                 short = attribute.removeprefix(prefix)
                 function = getattr(self, attribute)
-                uncoded = f"{name}.{short}" in _UNCODED
-                functions[short] = function if uncoded else self._coded(f"{name}.{short}", function)
+                full = f"{name}.{short}"
+                wrap = self._uncoded if full in _UNCODED else self._coded
+                functions[short] = wrap(full, function)
         return SimpleNamespace(**functions)
 
     def _coded(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -168,9 +139,21 @@ class AclStandIn:
                 )
                 if fails and not releases:
                     self._thread.message = f"EZ9999: {name} was made to fail"
-                    return (0, INJECTED) if name in _VALUED else INJECTED
+                    return (0, self._code) if name in _VALUED else self._code
                 result = function(*arguments)
-                return INJECTED if fails else result
+                return self._code if fails else result
+
+        return call
+
+    def _uncoded(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """One that can only say by what it returns that it has failed."""
+
+        def call(*arguments: Any) -> Any:
+            with self._lock:
+                self.calls.append(name)
+                if len(self.calls) == self._fail_at:
+                    return _FAILURES.get(name, 0)
+                return function(*arguments)
 
         return call
 
@@ -249,6 +232,10 @@ class AclStandIn:
             return self._broken("destroy_context of no context", PARAMETER)
         if any(owner == context for owner, _ in self._streams.values()):
             self._broken("destroy_context with a stream alive", 0)
+        if any(owner == context for _, owner in self._models.values()):
+            self._broken("destroy_context with a model alive", 0)
+        if any(memory.context == context for memory in self._memory.values()):
+            self._broken("destroy_context with memory alive", 0)
         del self._contexts[context]
         return 0
 
@@ -265,6 +252,9 @@ class AclStandIn:
             return self._broken("destroy_stream of no stream", PARAMETER)
         if self._streams[stream][1]:
             self._broken("destroy_stream with work on it", 0)
+        context = self._streams[stream][0]
+        if any(desc.context == context for desc in self._descs.values()):
+            self._broken("destroy_stream before destroy_desc", 0)
         del self._streams[stream]
         return 0
 
@@ -325,19 +315,23 @@ class AclStandIn:
         if not self._context("memcpy"):
             return NO_CONTEXT
         to, data = self._memory.get(target), self._source(source)
-        if to is None or data is None or kind not in (1, 2) or to.on_device != (kind == 1):
+        if data is None:
+            return self._broken("memcpy from what is no memory, or gone", PARAMETER)
+        from_device = source in self._memory and self._memory[source].on_device
+        if to is None or _COPIES.get(kind) != (from_device, to.on_device):
             return self._broken("memcpy between the wrong kinds of memory", PARAMETER)
         if size > most or most > len(to.data) or size > len(data):
             return self._broken("memcpy beyond the memory's end", PARAMETER)
         if self._pending(target):
             return self._broken("memcpy into what a model is reading", PARAMETER)
         to.data[:size] = data[:size]
+        to.written = True
         return 0
 
     def _source(self, pointer: int) -> bytes | bytearray | None:
         if pointer in self._memory:
             return self._memory[pointer].data
-        return next((data for at, data in self._bytes if at == pointer), None)
+        return next((e[1] for e in self._bytes if e[0] == pointer and _is_held(e)), None)
 
     def _pending(self, pointer: int) -> bool:
         runs = [run for _, runs in self._streams.values() for run in runs]
@@ -345,18 +339,24 @@ class AclStandIn:
 
     def _bytes_to_ptr(self, data: bytes) -> int:
         assert isinstance(data, bytes)
-        with self._lock:
-            pointer = self._new()
-            self._bytes.append((pointer, data))
-            return pointer
+        pointer = self._new()
+        self._bytes.append((pointer, data))
+        return pointer
+
+    def _numpy_to_ptr(self, array: np.ndarray) -> int:
+        assert isinstance(array.base, bytes)
+        return self._bytes_to_ptr(array.base)
 
     def _ptr_to_bytes(self, pointer: int, size: int) -> bytes:
-        with self._lock:
-            memory = self._memory.get(pointer)
-            if memory is None or memory.on_device or size > len(memory.data):
-                self._broken("ptr_to_bytes of what is no host memory of that size", 0)
-                return b""
-            return bytes(memory.data[:size])
+        memory = self._memory.get(pointer)
+        if memory is None or memory.on_device or size > len(memory.data):
+            self._broken("ptr_to_bytes of what is no host memory of that size", 0)
+            return b""
+        return bytes(memory.data[:size])
+
+    def _ptr_to_numpy(self, pointer: int, shape: tuple[int], dtype: int) -> np.ndarray:
+        assert dtype == np.dtype(np.uint8).num
+        return np.frombuffer(self._ptr_to_bytes(pointer, shape[0]), np.uint8)
 
     # -- models
 
@@ -365,7 +365,7 @@ class AclStandIn:
         if not context:
             return 0, NO_CONTEXT
         try:
-            model = _Model(Path(path).read_bytes())
+            model = OmModel(Path(path).read_bytes())
         except (OSError, zipfile.BadZipFile, KeyError):
             self._thread.message = "EE1002: the file is no model"
             return 0, UNREADABLE
@@ -388,25 +388,25 @@ class AclStandIn:
 
     def _mdl_create_desc(self) -> int:
         handle = self._new()
-        self._descs[handle] = None
+        self._descs[handle] = _Desc(getattr(self._thread, "context", 0))
         return handle
 
     def _mdl_get_desc(self, desc: int, model: int) -> int:
         if desc not in self._descs or model not in self._models:
             return self._broken("get_desc of no description or model", PARAMETER)
-        self._descs[desc] = model
+        self._descs[desc].model = model
         return 0
 
     def _mdl_destroy_desc(self, desc: int) -> int:
         if desc not in self._descs:
             return self._broken("destroy_desc of no description", PARAMETER)
-        if self._descs[desc] in self._models:
+        if self._descs[desc].model in self._models:
             self._broken("destroy_desc before unload", 0)
         del self._descs[desc]
         return 0
 
-    def _described(self, desc: int) -> _Model:
-        model = self._descs[desc]
+    def _described(self, desc: int) -> OmModel:
+        model = self._descs[desc].model
         assert model is not None
         return self._models[model][0]
 
@@ -463,14 +463,13 @@ class AclStandIn:
         self._datasets[handle] = _Dataset(getattr(self._thread, "context", 0))
         return handle
 
-    def create_data_buffer(self, pointer: int, size: int) -> int:
-        with self._lock:
-            if pointer not in self._memory or size > len(self._memory[pointer].data):
-                self._broken("create_data_buffer beyond the memory", 0)
-                return 0
-            handle = self._new()
-            self._buffers[handle] = (pointer, size)
-            return handle
+    def _create_data_buffer(self, pointer: int, size: int) -> int:
+        if pointer not in self._memory or size > len(self._memory[pointer].data):
+            self._broken("create_data_buffer beyond the memory", 0)
+            return 0
+        handle = self._new()
+        self._buffers[handle] = (pointer, size)
+        return handle
 
     def _mdl_add_dataset_buffer(self, dataset: int, buffer: int) -> tuple[int, int]:
         if dataset not in self._datasets or buffer not in self._buffers:
@@ -510,6 +509,9 @@ class AclStandIn:
         gear = self._datasets[inputs].gear
         if known.about["gears"] and gear is None:
             return self._broken("execute_async before set_dynamic_batch_size", BAD_GEAR)
+        # set_dynamic_batch_size fills it: what anybody else writes there would be taken for sizes.
+        if any(self._memory[pointer].written for pointer, _ in given[1:]):
+            self._broken("execute_async with a written batch input", 0)
         output = self._memory[taken[0][0]]
         output.data[:] = b"\xab" * len(output.data)  # nobody may read it before it is there
         count = gear or known.gears[0]
@@ -518,6 +520,19 @@ class AclStandIn:
         return 0
 
 
+def _is_held(entry: tuple[int, bytes]) -> bool:
+    """Whether anybody but the stand-in still has the bytes: their memory is gone otherwise."""
+    forgotten = (0, bytes(len(entry[1]) or 1))
+    return sys.getrefcount(entry[1]) > sys.getrefcount(forgotten[1])
+
+
+_COPIES = {1: (False, True), 2: (True, False)}  # kind: from and to a device
+_FAILURES = {
+    "mdl.get_input_data_type": -1,
+    "mdl.get_output_data_type": -1,
+    "util.ptr_to_bytes": b"",
+    "util.ptr_to_numpy": np.empty(0, np.uint8),
+}
 _UNCODED = {
     f"mdl.{name}"
     for name in ("create_desc", "get_num_inputs", "get_num_outputs", "get_input_size_by_index",
