@@ -288,7 +288,9 @@ def test_bench_pipeline(
         assert report[case]["delay_ms"]["mean"] > 0
     assert report["stand_in"]["bottleneck"] in ("detect", "encode")
     assert picture.is_file()
-    assert "efficiency" in run(*ask).out
+    printed = run(*ask).out
+    assert "efficiency" in printed
+    assert "times one picture alone on the mean" in printed
 
 
 def test_bench_table4(
