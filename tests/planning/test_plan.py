@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,28 @@ def test_most_throughput_within_a_delay() -> None:
         assert plan.delay_s <= limit  # type: ignore[operator]
     with pytest.raises(InvalidInputError, match="expected at least 74 ms"):
         make_plan(CARDS, parse_goal("delay=50"))
+
+
+def test_a_machine_of_many_cores_is_planned_in_little_memory() -> None:
+    def options(item_s: float, *threads: int) -> tuple[StageOption, ...]:
+        return tuple(StageOption("cpu", n, BatchTime(0.001, item_s / n), 16 // n) for n in threads)
+
+    profile = Profile(
+        16,
+        {
+            "decode": options(0.002, 1),
+            "detect": options(0.012, 1, 8, 16),
+            "encode": options(0.004, 1, 8, 16),
+            "search": options(0.0001, 1),
+        },
+    )
+    tracemalloc.start()
+    plan = make_plan(profile, parse_goal("delay=40"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert plan.delay_s is not None
+    assert 2 * sum(s.measured(s.cap) for s in plan.stages) <= 0.04
+    assert peak < 4 << 20  # all combinations at once take 30 MiB
 
 
 @pytest.mark.parametrize(

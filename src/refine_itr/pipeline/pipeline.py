@@ -133,6 +133,9 @@ class Pipeline:
         items is taken ahead of the outcomes. If the iterable raises, the outcomes of the items
         before come first. If it is closed early, what is still inside is cancelled.
 
+        While the iterable makes its next item nothing is yielded, whatever is finished: it must
+        neither wait for an outcome nor, like a camera, for the world. ``submit`` is for these.
+
         Args:
             items: What the first stage takes; taken lazily, from the consumer's thread.
             ordered: In the items' order, or as they are completed.
