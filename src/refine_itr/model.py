@@ -265,9 +265,8 @@ def load(
         InvalidInputError: An argument is none of the above, or REFINE_ITR_ISA names no
             instruction set of this machine.
     """
-    from refine_itr.assembly import DETECT, default_plan, read_plan, with_sizes
+    from refine_itr.assembly import DETECT, with_sizes
     from refine_itr.bundle import bundle_folder, read_bundle
-    from refine_itr.detection import join_devices, parse_devices
     from refine_itr.encoding import ImageEncoder, TextEncoder
 
     if threads < 0:
@@ -281,20 +280,13 @@ def load(
     except ValueError as exc:
         raise InvalidInputError(str(exc)) from exc
     threads = threads or _core.max_threads()
-    if plan is None:
-        devices = parse_devices(device)
-        on_cpu = devices[0].kind == "cpu"
-        chosen = default_plan(join_devices(devices), 0 if on_cpu else len(devices), threads)
-    else:
-        chosen = read_plan(plan, device)
-    # Nobody asked for a device that turns out not to work; a plan that names one asks for it.
-    unasked = device == "auto" and (plan is None or chosen.stage(DETECT).device == "auto")
+    chosen, asked = _chosen_plan(plan, device, threads)
     bundle = read_bundle(bundle_folder(name))
     config = bundle.config
     # Devices come last: what fails before them leaves none of them open.
     image_encoder = ImageEncoder(config, bundle.weights, threads, precision)
     text_encoder = TextEncoder(config, bundle.weights, bundle.tokenizer_json, threads, precision)
-    pool = _open_pool(bundle, chosen.stage(DETECT), threads, allow_fallback or unasked)
+    pool = _open_pool(bundle, chosen.stage(DETECT), threads, allow_fallback or not asked)
     return Model(
         config,
         bundle.fingerprint,
@@ -305,6 +297,19 @@ def load(
         threads,
         bundle.calibration,
     )
+
+
+def _chosen_plan(plan: Plan | str | Path | None, device: str, threads: int) -> tuple[Plan, bool]:
+    """Returns the plan, and whether somebody asked for its device: if so it must work."""
+    from refine_itr.assembly import DETECT, default_plan, read_plan
+    from refine_itr.detection import join_devices, parse_devices
+
+    if plan is not None:
+        made = read_plan(plan, device)
+        return made, made.stage(DETECT).device != "auto"
+    devices = parse_devices(device)
+    count = 0 if devices[0].kind == "cpu" else len(devices)
+    return default_plan(join_devices(devices), count, threads), device != "auto"
 
 
 def _open_pool(

@@ -14,6 +14,8 @@ import refine_itr
 from refine_itr.detection import DetectorPool
 from refine_itr.detection.ascend import runtime
 from refine_itr.errors import DeviceError, NoDeviceLeftError
+from refine_itr.planning import Goal, make_plan
+from refine_itr.profiling import profile_model, sample_pictures
 from refine_itr.types import Picture, Regions
 
 PICTURE = np.full((30, 40, 3), 99, np.uint8)
@@ -96,6 +98,22 @@ def test_a_single_picture_goes_to_a_chip_that_works(
         for count in (1, 1, 5):
             with pytest.raises(NoDeviceLeftError, match=r"the last of 2 is lost: ascend: acl\.rt"):
                 model.embed_images([PICTURE] * count)
+    runtime.shut_down()
+    acl.assert_clean()
+
+
+def test_a_profile_names_the_chips(
+    install: Install, compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acl = install()
+    monkeypatch.setattr("refine_itr.profiling._SECONDS", 0.01)
+    profile = profile_model(compiled, sample_pictures(None)[:2], device="ascend:0-2", threads=1)
+    (chips,) = profile.stages["detect"]
+    assert (chips.device, chips.max_workers, chips.threads) == ("ascend:0,1,2", 3, 0)
+    assert chips.sizes == (1, 2, 4)
+    plan = make_plan(profile, Goal("max-throughput"))
+    with refine_itr.load(compiled, plan=plan) as model:
+        assert len(model.detectors) == 3
     runtime.shut_down()
     acl.assert_clean()
 
