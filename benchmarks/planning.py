@@ -2,7 +2,9 @@
 
 ``python benchmarks/planning.py FOLDER`` measures a profile, makes a plan for the most throughput,
 and runs thirty fixed configurations. The three best of them and the plan then take turns, three
-times each, as one run alone may have been lucky. Answers are checked in every run.
+times each, as one run alone may have been lucky, and each runs without overlapping as well. Answers
+are checked in every run. The last line, and the exit status, say whether the plan was good enough
+and no run slower than without overlapping.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import json
 import statistics
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +28,8 @@ from refine_itr.profiling import profile_model, sample_pictures
 
 K = 10
 ROUNDS = 3
+SEQUENTIAL_BATCH = 24
+GOOD = 0.95  # share of the best fixed configuration that a plan must reach
 
 
 def configurations(profile: Profile) -> list[Plan]:
@@ -102,6 +107,41 @@ class Runner:
         return run_sequential(self.index(plan).stages(K), self.items(plan), batch)
 
 
+def verdict(over_best: float, over_sequential: float) -> tuple[bool, str]:
+    """Returns whether the plan is good and overlapping never slower, and that in words."""
+    passed = over_best >= GOOD and over_sequential >= 1
+    return passed, (
+        f"{'passed' if passed else 'FAILED'}: the plan reaches {over_best:.1%} of the best fixed "
+        f"configuration (at least {GOOD:.0%}); overlapped is at least {over_sequential:.2f} times "
+        "as fast as one batch after the other (at least 1)"
+    )
+
+
+def compared(runner: Runner, plan: Plan, fixed: dict[str, Plan]) -> dict[str, Any]:
+    """Runs the fixed configurations; then the best of them and the plan in turns."""
+    grid = {}
+    for name, each in fixed.items():
+        grid[name] = runner.throughput(each)
+        print(f"{grid[name]:7.1f} a second  {name}", file=sys.stderr)
+    best = sorted(grid, key=grid.__getitem__)[-3:]
+    plans = {"plan": plan, **{name: fixed[name] for name in best}}
+    finals: dict[str, list[float]] = {name: [] for name in plans}
+    for _ in range(ROUNDS):
+        for name, runs in finals.items():
+            runs.append(runner.throughput(plans[name]))
+    medians = {name: statistics.median(runs) for name, runs in finals.items()}
+    return {
+        "plan_per_s": medians["plan"],
+        "plan_over_best_fixed": medians["plan"] / max(medians[name] for name in best),
+        "overlapped_over_sequential": {
+            name: medians[name] / runner.sequential(each, SEQUENTIAL_BATCH)
+            for name, each in plans.items()
+        },
+        "finals": finals,
+        "grid": grid,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -114,30 +154,20 @@ def main() -> None:
     plan = make_plan(profile, parse_goal("max-throughput"))
     runner = Runner(pictures, arguments.count)
     runner.throughput(plan)  # warms up
-
-    fixed = {label(each): each for each in configurations(profile)}
-    grid = {}
-    for name, each in fixed.items():
-        grid[name] = runner.throughput(each)
-        print(f"{grid[name]:7.1f} a second  {name}", file=sys.stderr)
-    best = sorted(grid, key=grid.__getitem__)[-3:]
-    finals: dict[str, list[float]] = {name: [] for name in ("plan", *best)}
-    for _ in range(ROUNDS):
-        for name, runs in finals.items():
-            runs.append(runner.throughput(plan if name == "plan" else fixed[name]))
-    medians = {name: statistics.median(runs) for name, runs in finals.items()}
+    found = compared(runner, plan, {label(each): each for each in configurations(profile)})
+    slowest = min(found["overlapped_over_sequential"].values())
+    passed, line = verdict(found["plan_over_best_fixed"], slowest)
     report = {
         "machine": describe_machine(),
         "other_load": busy,
         "profile": profile.to_json(),
         "plan": label(plan),
-        "plan_per_s": medians["plan"],
-        "plan_over_best_fixed": medians["plan"] / max(medians[name] for name in best),
-        "overlapped_over_sequential": medians["plan"] / runner.sequential(plan, 24),
-        "finals": finals,
-        "grid": grid,
+        **found,
+        "passed": passed,
     }
     print(json.dumps(report, indent=2))
+    print(line, file=sys.stderr)
+    sys.exit(0 if passed else 1)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 For each configuration: a fresh profile of its stages, its throughput when saturated and its mean
 delay at random arrivals, both simulated from that profile and then measured. Some have a stand-in
 for accelerator chips, which only takes its time, and a real encoder of the paper's size; the others
-run the default model on the CPU alone, from JPEG bytes to ranked sentences.
+run the default model on the CPU alone, from JPEG bytes to ranked sentences. The last line, and the
+exit status, say whether enough of them were predicted well.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from refine_itr.pipeline import Stage
 from refine_itr.planning import Plan, PlannedStage, simulate
 from refine_itr.profiling import profile_model, sample_pictures
 
-SECONDS = 10
+THROUGHPUT, DELAY = 0.1, 0.2  # how far off a good prediction may be
+ENOUGH = 8  # configurations that must be predicted well
 # Chips, milliseconds of one for a picture, D of the encoder, arrivals a second.
 STAND_INS = [
     (24, 403.2, 1024, 20),
@@ -44,14 +46,18 @@ CPU = [
     ((2, 1), (1, 2), 16, 30),
 ]
 
+Row = dict[str, Any]
 
-def compare(name: str, plan: Plan, stages: Sequence[Stage], items: Any, rate: float) -> None:
+
+def compare(
+    name: str, plan: Plan, stages: Sequence[Stage], items: Any, rate: float, seconds: float
+) -> Row:
     simulated = simulate(plan, items=4000)
     arriving = simulate(plan, rate=rate, items=4000)
-    count = max(least_items(stages), int(SECONDS * simulated.throughput))
+    count = max(least_items(stages), int(seconds * simulated.throughput))
     measured = run_overlapped(stages, repeated(items, count)).per_s
-    delay = run_arrivals(stages, repeated(items, int(SECONDS * rate)), rate).mean
-    row = {
+    delay = run_arrivals(stages, repeated(items, max(1, int(seconds * rate))), rate).mean
+    row: Row = {
         "configuration": name,
         "rate": rate,
         "measured_per_s": measured,
@@ -61,11 +67,21 @@ def compare(name: str, plan: Plan, stages: Sequence[Stage], items: Any, rate: fl
         "simulated_delay_ms": 1e3 * arriving.delay_mean_s,
         "delay_ratio": 1e3 * arriving.delay_mean_s / delay,
     }
-    ROWS.append(row)
     print(json.dumps(row), file=sys.stderr)
+    return row
 
 
-ROWS: list[dict[str, object]] = []
+def verdict(rows: Sequence[Row]) -> tuple[bool, str]:
+    """Returns whether enough configurations were predicted well, and that in words."""
+    good = sum(
+        abs(row["throughput_ratio"] - 1) <= THROUGHPUT and abs(row["delay_ratio"] - 1) <= DELAY
+        for row in rows
+    )
+    passed = good >= ENOUGH
+    return passed, (
+        f"{'passed' if passed else 'FAILED'}: within {THROUGHPUT:.0%} of the throughput and "
+        f"{DELAY:.0%} of the mean delay on {good} of {len(rows)} configurations (at least {ENOUGH})"
+    )
 
 
 def cpu_plan(
@@ -91,19 +107,27 @@ def cpu_plan(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    pictures = sample_pictures(parser.parse_args().folder)
+    parser.add_argument("--seconds", type=float, default=10, help="of each run (10)")
+    arguments = parser.parse_args()
+    pictures, seconds = sample_pictures(arguments.folder), arguments.seconds
+    rows = []
     busy = other_load()
     for chips, ms, dim, rate in STAND_INS:
         case = stand_in_case(chips=chips, chip_s=ms / 1e3, dim=dim, threads=_core.max_threads())
         name = f"{chips} stand-in chips of {ms:g} ms, encoder D = {dim}"
-        compare(name, case.plan, case.stages, case.items, rate)
+        rows.append(compare(name, case.plan, case.stages, case.items, rate, seconds))
     for detect, encode, cap, rate in CPU:
         plan = cpu_plan(pictures, detect, encode, cap)
         index = refine_itr.Index(refine_itr.load(plan=plan))
         index.add_texts(f"a photograph number {number}" for number in range(1000))
         name = "CPU, " + " ".join(f"{s.name} {s.workers}x{s.threads}" for s in plan.stages)
-        compare(f"{name}, cap {cap}", plan, index.stages(10), pictures, rate)
-    print(json.dumps({"machine": describe_machine(), "other_load": busy, "rows": ROWS}, indent=2))
+        stages = index.stages(10)
+        rows.append(compare(f"{name}, cap {cap}", plan, stages, pictures, rate, seconds))
+    passed, line = verdict(rows)
+    report = {"machine": describe_machine(), "other_load": busy, "rows": rows, "passed": passed}
+    print(json.dumps(report, indent=2))
+    print(line, file=sys.stderr)
+    sys.exit(0 if passed else 1)
 
 
 if __name__ == "__main__":

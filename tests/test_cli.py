@@ -160,6 +160,7 @@ def test_doctor(run, bundle: Path) -> None:  # type: ignore[no-untyped-def]
         (["simulate", "--preset", "paper", "--cards", "1000000000"], "--cards"),
         (["bench", "pipeline", "--images", "no-folder"], "expected a folder of photographs"),
         (["bench", "pipeline", "--chip-ms", "inf"], "expected a finite number"),
+        (["bench", "pipeline", "--count", "1"], "--count"),
         (["bench", "pipeline", "--plot", "no/folder/x.svg"], "in a folder that is there"),
         (["bench", "table4", "--images", "no-folder"], "expected a folder of photographs"),
         (["nonsense"], "No such command"),

@@ -18,7 +18,7 @@ from refine_itr.bench.runs import run_arrivals, run_overlapped, run_sequential
 from refine_itr.errors import DeadlineError, InvalidInputError, PictureError
 from refine_itr.pipeline import BatchRecord, Stage
 from refine_itr.planning import BatchTime, Plan, PlannedStage
-from refine_itr.profiling import sample_pictures
+from refine_itr.profiling import profile_model, sample_pictures
 
 
 def plan_of(cap: int = 4, detect: tuple[int, int] = (2, 1), goal: str = "max-throughput") -> Plan:
@@ -189,6 +189,36 @@ def test_sample_pictures(photos: Path, tmp_path: Path, model: refine_itr.Model) 
             sample_pictures(folder)
 
 
+def test_an_unreadable_picture_is_not_measured_with(
+    run: Any, bundle: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("refine_itr.profiling._SECONDS", 0.01)
+    broken = photos / "broken.jpg"
+    broken.write_bytes((photos / "red.jpg").read_bytes()[:400])
+    assert len(sample_pictures(photos)) == 6
+    ask = ("profile", tmp_path / "profile.json", "-m", bundle, "--images")
+    measured = run(*ask, photos)
+    assert measured.code == 0
+    assert f"{broken} is left out: expected a readable picture" in measured.err
+    (tmp_path / "bad").mkdir()
+    broken.rename(tmp_path / "bad" / "broken.jpg")
+    none = run(*ask, tmp_path / "bad")
+    assert none.code == 2
+    assert "expected photographs; none were found that can be read" in none.err
+
+
+def test_a_profile_has_the_device_that_was_really_used(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("refine_itr.profiling._SECONDS", 0.01)
+    for device in ("auto", "cuda:0,1"):
+        profile = profile_model(
+            bundle, sample_pictures(None)[:2], device=device, threads=2, allow_fallback=True
+        )
+        assert [o.device for o in profile.stages["detect"]] == ["cpu", "cpu"]
+        assert [o.threads for o in profile.stages["detect"]] == [1, 2]
+
+
 # -- commands
 
 
@@ -232,7 +262,11 @@ def test_how_many_cards(run: Any) -> None:
     assert never["cards"] is None
     assert "one chip takes 403 ms for an image alone" in never["text"]
     slow = ("simulate", "--preset", "paper", "--rate", 60, "--goal-delay", 500)
-    assert "the CPU's encoder keeps up with 38 images a second" in run(*slow).out
+    # 0.8 / (21.3 + 1.7 ms)
+    assert "the CPU, which encodes and matches, keeps up with 34.8 images" in run(*slow).out
+    ask = ("simulate", "--preset", "paper", "--encoder-ms", 2, "--goal-delay", 5000, "--rate")
+    assert "keeps up with 216.2 images a second" in run(*ask, 350).out
+    assert "cards: 200 images a second" in run(*ask, 200).out
 
 
 def test_bench_pipeline(
@@ -254,7 +288,9 @@ def test_bench_pipeline(
         assert report[case]["delay_ms"]["mean"] > 0
     assert report["stand_in"]["bottleneck"] in ("detect", "encode")
     assert picture.is_file()
-    assert "efficiency" in run(*ask).out
+    printed = run(*ask).out
+    assert "efficiency" in printed
+    assert "times one picture alone on the mean" in printed
 
 
 def test_bench_table4(
@@ -281,6 +317,10 @@ def test_export_detector(run: Any, bundle: Path, tmp_path: Path) -> None:
     assert "atc --framework=5" in exported.out
     assert (tmp_path / "out" / "aipp.cfg").is_file()
     assert "it is there already" in run(*ask).err
+    stale = tmp_path / "out" / "detector.om"
+    stale.write_bytes(b"of another detector")
+    assert run(*ask, "--force").code == 0
+    assert not stale.exists()
 
 
 @pytest.mark.parametrize(
@@ -293,6 +333,8 @@ def test_export_detector(run: Any, bundle: Path, tmp_path: Path) -> None:
             "expected --preset paper and --rate",
         ),
         (("simulate", "--plan", "none.json"), "there is no such file"),
+        (("simulate", "--plan", "x.json", "--cards", 3), "--cards, --encoder-ms: expected"),
+        (("simulate", "--plan", "x.json", "--encoder-ms", 3), "expected --preset paper with them"),
         (("plan", "none.json"), "there is no such file"),
         (("export-detector", "--target", "npu", "--out", "x"), "expected ascend; got 'npu'"),
         (("doctor", "--device", "gpu"), "device: expected cpu, cuda:0"),

@@ -7,6 +7,7 @@ its regions (K, C), its embedding (D,), its hits.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,6 +49,17 @@ def default_plan(device: str, count: int, cores: int) -> Plan:
         PlannedStage(SEARCH, "cpu", 1, 1, _CAP),
     )
     return Plan("default", cores, stages)
+
+
+def with_sizes(plan: Plan, sizes: tuple[int, ...]) -> Plan:
+    """Returns a plan whose "detect" has the batch sizes of its devices, if it names none."""
+    return replace(
+        plan,
+        stages=tuple(
+            replace(stage, sizes=stage.sizes or sizes) if stage.name == DETECT else stage
+            for stage in plan.stages
+        ),
+    )
 
 
 def read_plan(plan: Plan | str | Path, device: str) -> Plan:

@@ -17,7 +17,7 @@ from refine_itr.types import PRECISIONS, FloatArray, Picture, PictureSource, Pre
 
 if TYPE_CHECKING:
     from refine_itr.bundle import Bundle, BundleConfig
-    from refine_itr.detection import Detector
+    from refine_itr.detection import Detector, DetectorPool
     from refine_itr.encoding import ImageEncoder, TextEncoder
     from refine_itr.pipeline import Outcome, Overflow, Pipeline, Stage
     from refine_itr.planning import Plan, PlannedStage
@@ -47,7 +47,7 @@ class Model:
         config: BundleConfig,
         fingerprint: str,
         plan: Plan,
-        detectors: Sequence[Detector],
+        pool: DetectorPool,
         image_encoder: ImageEncoder,
         text_encoder: TextEncoder,
         threads: int,
@@ -56,7 +56,7 @@ class Model:
         self.config = config
         self.fingerprint = fingerprint
         self.plan = plan
-        self._detectors = detectors
+        self._pool = pool
         self.threads = threads
         self.image_encoder = image_encoder
         self.calibration = calibration
@@ -75,29 +75,30 @@ class Model:
 
     def close(self) -> None:
         """Gives the detectors' devices back. The model embeds no more pictures."""
-        for detector in self._detectors:
-            detector.close()
+        self._pool.close()
 
     @property
     def has_detector(self) -> bool:
         """Whether it embeds pictures; otherwise only regions' features, and sentences."""
-        return bool(self._detectors)
+        return bool(self._pool.detectors)
 
     @property
     def detectors(self) -> Sequence[Detector]:
         """What finds a picture's regions, one for each worker of the plan's "detect".
 
+        Those whose devices are lost are among them.
+
         Raises:
             DetectorError: The model has none: it was made for features from files.
         """
-        if not self._detectors:
+        if not self._pool.detectors:
             k, c = self.config.image.regions, self.config.image.features
             raise DetectorError(
                 f"this model has no detector, so it cannot embed a picture: it expects the "
                 f"features of {k} regions x {c} from files (Model.embed_regions, or "
                 f"refine-itr eval --data X_ims.npy)"
             )
-        return self._detectors
+        return self._pool.detectors
 
     @property
     def dim(self) -> int:
@@ -110,7 +111,7 @@ class Model:
         from refine_itr.decoding import decode
 
         to_pixels = partial(decode, size=self.detectors[0].picture_size)
-        work = picture_work(self.plan, to_pixels, self.detectors, self.image_encoder)
+        work = picture_work(self.plan, to_pixels, self._pool.working(), self.image_encoder)
         return stages_of(self.plan, work)
 
     def pipeline(
@@ -178,14 +179,14 @@ class Model:
         from refine_itr.decoding import decode
         from refine_itr.pipeline import Outcome
 
-        detector = self.detectors[0]
+        size = self.detectors[0].picture_size
         for index, source in enumerate(pictures):
             try:
-                picture = decode(source, size=detector.picture_size)
+                picture = decode(source, size=size)
             except PictureError as exc:
                 yield Outcome(index, source, None, exc)
             else:
-                yield Outcome(index, source, self._embed_decoded(detector, picture), None)
+                yield Outcome(index, source, self._embed_decoded(picture), None)
 
     def _embed_many(
         self, first: list[Source], rest: Iterator[Source]
@@ -193,8 +194,8 @@ class Model:
         with self.pipeline() as pipeline:
             yield from pipeline.run(chain(first, rest))
 
-    def _embed_decoded(self, detector: Detector, picture: Picture) -> FloatArray:
-        embedding: FloatArray = self.image_encoder.encode(detector.detect([picture]).features)[0]
+    def _embed_decoded(self, picture: Picture) -> FloatArray:
+        embedding: FloatArray = self.image_encoder.encode(self._pool.detect([picture]).features)[0]
         return embedding
 
     def embed_regions(self, regions: FloatArray) -> FloatArray:
@@ -264,9 +265,8 @@ def load(
         InvalidInputError: An argument is none of the above, or REFINE_ITR_ISA names no
             instruction set of this machine.
     """
-    from refine_itr.assembly import DETECT, default_plan, read_plan
+    from refine_itr.assembly import DETECT, with_sizes
     from refine_itr.bundle import bundle_folder, read_bundle
-    from refine_itr.detection import join_devices, parse_devices
     from refine_itr.encoding import ImageEncoder, TextEncoder
 
     if threads < 0:
@@ -280,37 +280,48 @@ def load(
     except ValueError as exc:
         raise InvalidInputError(str(exc)) from exc
     threads = threads or _core.max_threads()
-    if plan is None:
-        devices = parse_devices(device)
-        on_cpu = devices[0].kind == "cpu"
-        chosen = default_plan(join_devices(devices), 0 if on_cpu else len(devices), threads)
-    else:
-        chosen = read_plan(plan, device)
+    chosen, asked = _chosen_plan(plan, device, threads)
     bundle = read_bundle(bundle_folder(name))
     config = bundle.config
+    # Devices come last: what fails before them leaves none of them open.
+    image_encoder = ImageEncoder(config, bundle.weights, threads, precision)
+    text_encoder = TextEncoder(config, bundle.weights, bundle.tokenizer_json, threads, precision)
+    pool = _open_pool(bundle, chosen.stage(DETECT), threads, allow_fallback or not asked)
     return Model(
         config,
         bundle.fingerprint,
-        chosen,
-        # Nobody asked for a device that turns out not to work.
-        _detectors(bundle, chosen.stage(DETECT), threads, allow_fallback or device == "auto"),
-        ImageEncoder(config, bundle.weights, threads, precision),
-        TextEncoder(config, bundle.weights, bundle.tokenizer_json, threads, precision),
+        with_sizes(chosen, pool.sizes),
+        pool,
+        image_encoder,
+        text_encoder,
         threads,
         bundle.calibration,
     )
 
 
-def _detectors(
+def _chosen_plan(plan: Plan | str | Path | None, device: str, threads: int) -> tuple[Plan, bool]:
+    """Returns the plan, and whether somebody asked for its device: if so it must work."""
+    from refine_itr.assembly import DETECT, default_plan, read_plan
+    from refine_itr.detection import join_devices, parse_devices
+
+    if plan is not None:
+        made = read_plan(plan, device)
+        return made, made.stage(DETECT).device != "auto"
+    devices = parse_devices(device)
+    count = 0 if devices[0].kind == "cpu" else len(devices)
+    return default_plan(join_devices(devices), count, threads), device != "auto"
+
+
+def _open_pool(
     bundle: Bundle, detect: PlannedStage, threads: int, allow_fallback: bool
-) -> Sequence[Detector]:
-    """None for a bundle whose regions come from files."""
-    from refine_itr.detection import open_detectors, parse_devices
+) -> DetectorPool:
+    """Without detectors for a bundle whose regions come from files."""
+    from refine_itr.detection import DetectorPool, open_detectors, parse_devices
 
     config = bundle.config
     if config.detector is None or bundle.detector_path is None:
-        return []
-    return open_detectors(
+        return DetectorPool([])
+    detectors = open_detectors(
         bundle.detector_path,
         config.detector,
         features=config.image.features,
@@ -319,6 +330,7 @@ def _detectors(
         threads=detect.threads or threads,
         allow_fallback=allow_fallback,
     )
+    return DetectorPool(detectors)
 
 
 def _name(picture: object) -> str:

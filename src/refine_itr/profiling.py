@@ -7,6 +7,7 @@ lies between two batches of a stage and drives its weights out of the caches.
 from __future__ import annotations
 
 import io
+import logging
 import statistics
 import threading
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +32,12 @@ from refine_itr.assembly import (
     detect_worker,
     encode_worker,
 )
-from refine_itr.errors import InvalidInputError
+from refine_itr.errors import InvalidInputError, PictureError
 from refine_itr.index import search_worker
 from refine_itr.planning import BatchTime, Profile, StageOption, fit_batch_time
 from refine_itr.types import FloatArray
+
+_log = logging.getLogger("refine_itr")
 
 _SIZES = (1, 2, 4, 8, 16)
 _SECONDS = 0.25  # for each size
@@ -98,23 +102,19 @@ def profile_model(
         gallery: Number of items that each picture is compared with.
     """
     from refine_itr.decoding import decode
-    from refine_itr.detection import parse_devices
     from refine_itr.model import load
 
     cores = threads or _core.max_threads()
-    devices = parse_devices(device)
-    on_cpu = devices[0].kind == "cpu"
+    where, chips = _really_used(name, device, allow_fallback)
+    on_cpu = where == "cpu"
     detect: list[Candidate] = []
     with ExitStack() as opened:
         for count in thread_counts(cores) if on_cpu else (0,):
-            model = opened.enter_context(
-                load(name, threads=count or cores, device=device, allow_fallback=allow_fallback)
-            )
+            model = opened.enter_context(load(name, threads=count or cores, device=where))
             detector = model.detectors[0]
             to_pixels = decode_worker(partial(decode, size=detector.picture_size))
             decoded = to_pixels(list(pictures))
-            workers = cores // count if on_cpu else len(devices)
-            where = "cpu" if on_cpu else device
+            workers = cores // count if on_cpu else chips
             detect.append(
                 Candidate(
                     *(DETECT, where, count, workers, detect_worker(detector), decoded),
@@ -129,6 +129,17 @@ def profile_model(
             *search_candidates(unit_rows(gallery, model.dim), cores),
         ]
         return measure(candidates, cores)
+
+
+def _really_used(name: str | Path, device: str, allow_fallback: bool) -> tuple[str, int]:
+    """Returns the devices by name, and how many: "auto" and a fallback are others than asked."""
+    from refine_itr.detection import join_devices, parse_devices
+    from refine_itr.model import load
+
+    with load(name, device=device, allow_fallback=allow_fallback) as model:
+        used = dict.fromkeys(detector.backend.device for detector in model.detectors)
+    chips = [parse_devices(text)[0] for text in used if text != "cpu"]
+    return (join_devices(chips), len(chips)) if chips else ("cpu", 1)
 
 
 def encoding_candidates(
@@ -229,8 +240,10 @@ def _busy(candidate: Candidate, size: int) -> Iterator[None]:
 def sample_pictures(folder: Path | None) -> list[bytes]:
     """Returns encoded pictures to measure with: files of a folder, or made-up ones.
 
+    An unreadable picture is logged as a warning, and skipped.
+
     Raises:
-        InvalidInputError: There is no picture in the folder.
+        InvalidInputError: There is no readable picture in the folder.
     """
     if folder is None:
         return [_made_up_picture(seed) for seed in range(_SAMPLES)]
@@ -238,10 +251,22 @@ def sample_pictures(folder: Path | None) -> list[bytes]:
 
     if not folder.is_dir():
         raise InvalidInputError(f"{folder}: expected a folder of photographs; there is none")
-    found = find_pictures(folder)[:_SAMPLES]
+    found = list(islice(filter(None, map(_readable, find_pictures(folder))), _SAMPLES))
     if not found:
-        raise InvalidInputError(f"{folder}: expected photographs; none were found")
-    return [path.read_bytes() for path in found]
+        raise InvalidInputError(f"{folder}: expected photographs; none were found that can be read")
+    return found
+
+
+def _readable(path: Path) -> bytes | None:
+    from refine_itr.decoding import open_picture
+
+    data = path.read_bytes()
+    try:
+        open_picture(data)
+    except PictureError as exc:
+        _log.warning("%s is left out: %s", path, exc)
+        return None
+    return data
 
 
 def unit_rows(count: int, dim: int, seed: int = 0) -> FloatArray:

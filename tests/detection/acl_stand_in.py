@@ -7,365 +7,39 @@ the stream is synchronised and not before.
 
 from __future__ import annotations
 
-import io
-import json
-import re
-import threading
 import zipfile
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-import onnxruntime as ort
-
-PARAMETER, UNINITIALISED, REPEATED, UNREADABLE, UNFIT = 100000, 100003, 100002, 100011, 100012
-NO_SUCH_DEVICE, NO_CONTEXT, BAD_GEAR, OUT_OF_MEMORY = 107001, 107002, 145013, 207001
-INJECTED = 500001
-DYNAMIC = "ascend_mbatch_shape_data"
-SOC = "Ascend310P3"
-
-
-def compile_om(folder: Path) -> None:
-    """What atc does: reads the command in atc.sh and makes detector.om of the files it names."""
-    words = (folder / "atc.sh").read_text().splitlines()[1].replace("'", "").split()
-    assert words[0] == "atc"
-    options = dict(word.removeprefix("--").split("=", 1) for word in words[1:])
-    assert options["framework"] == "5"
-    assert options["input_format"] == "NCHW"
-    name, shape = options["input_shape"].split(":")
-    dims = [int(n) for n in shape.split(",")]
-    gears = [int(n) for n in options.get("dynamic_batch_size", "").split(",") if n]
-    assert (dims[0] == -1) == bool(gears)
-    aipp = dict(re.findall(r"(\w+): (\S+)", (folder / options["insert_op_conf"]).read_text()))
-    assert aipp["input_format"] == "RGB888_U8"
-    assert int(aipp["src_image_size_w"]) == dims[3]
-    about = {"soc": options["soc_version"], "input": name, "dims": dims, "gears": gears}
-    about["mean"] = [float(aipp[f"mean_chn_{c}"]) for c in range(3)]
-    about["factor"] = [float(aipp[f"var_reci_chn_{c}"]) for c in range(3)]
-    with zipfile.ZipFile(folder / f"{options['output']}.om", "w") as om:
-        om.writestr("graph.onnx", (folder / options["model"]).read_bytes())
-        om.writestr("about.json", json.dumps(about))
+from acl_runtime_stand_in import (
+    BAD_GEAR,
+    NO_CONTEXT,
+    PARAMETER,
+    UNFIT,
+    UNREADABLE,
+    AclRuntime,
+    Dataset,
+    Desc,
+    Run,
+)
+from om_stand_in import DYNAMIC, SOC, OmModel
 
 
-class _Model:
-    def __init__(self, content: bytes) -> None:
-        with zipfile.ZipFile(io.BytesIO(content)) as om:
-            self.about = json.loads(om.read("about.json"))
-            options = ort.SessionOptions()
-            options.intra_op_num_threads = 1
-            self.session = ort.InferenceSession(om.read("graph.onnx"), options)
-        self.gears = self.about["gears"] or [self.about["dims"][0]]
-        self.size = self.about["dims"][3]
-        self.regions = self.session.get_outputs()[0].shape[1:]
-        dynamic = bool(self.about["gears"])
-        self.input_names = [self.about["input"], *([DYNAMIC] if dynamic else [])]
-        self.input_bytes = [self.gears[-1] * self.size**2 * 3, *([8] if dynamic else [])]
-        self.output_bytes = self.gears[-1] * 4 * int(np.prod(self.regions))
+class AclStandIn(AclRuntime):
+    """The module. ``install`` it in ``sys.modules`` as "acl"; settings are those of the runtime."""
 
-    def run(self, pixels: bytes, count: int) -> bytes:
-        images = np.frombuffer(pixels, np.uint8)[: count * self.size**2 * 3]
-        images = images.reshape(count, self.size, self.size, 3).astype(np.float32)
-        images = (images - np.float32(self.about["mean"])) * np.float32(self.about["factor"])
-        planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        return self.session.run(None, {self.about["input"]: planes})[0].tobytes()
-
-
-@dataclass
-class _Memory:
-    data: bytearray
-    on_device: bool
-    context: int
-
-
-@dataclass
-class _Dataset:
-    context: int
-    buffers: list[int] = field(default_factory=list)
-    gear: int | None = None
-
-
-@dataclass
-class _Run:
-    model: _Model
-    inputs: list[int]  # memory
-    output: int
-    count: int
-
-
-class AclStandIn:
-    """The module. ``install`` it in ``sys.modules`` as "acl".
-
-    Args:
-        chips: How many there are.
-        fail_at: The number of the call with a code, from 1, that fails; 0 for none. A call that
-            releases something does so all the same.
-        memory: Bytes on all chips together.
-    """
-
-    def __init__(self, chips: int = 4, fail_at: int = 0, memory: int = 1 << 30) -> None:
-        self.violations: list[str] = []
-        self.calls: list[str] = []
-        self.dead_chips: set[int] = set()
-        self._chips, self._fail_at, self._memory_limit = chips, fail_at, memory
-        self._lock = threading.RLock()
-        self._initialised = False
-        self._handle = 1000
-        self._devices: set[int] = set()
-        self._contexts: dict[int, int] = {}
-        self._streams: dict[int, tuple[int, list[_Run]]] = {}
-        self._descs: dict[int, int | None] = {}
-        self._models: dict[int, tuple[_Model, int]] = {}
-        self._memory: dict[int, _Memory] = {}
-        self._buffers: dict[int, tuple[int, int]] = {}
-        self._datasets: dict[int, _Dataset] = {}
-        self._bytes: deque[tuple[int, bytes]] = deque(maxlen=16)
-        self._thread = threading.local()
-        self.rt = self._group("rt")
+    def __init__(self, **settings: int) -> None:
+        super().__init__(**settings)
         self.mdl = self._group("mdl")
-        self.util = SimpleNamespace(
-            bytes_to_ptr=self._bytes_to_ptr, ptr_to_bytes=self._ptr_to_bytes
-        )
-        self.init = self._coded("init", self._init)
-        self.finalize = self._coded("finalize", self._finalize)
+        self.create_data_buffer = self._uncoded("create_data_buffer", self._create_data_buffer)
         self.destroy_data_buffer = self._coded("destroy_data_buffer", self._destroy_data_buffer)
-
-    def assert_clean(self) -> None:
-        """Nothing was done wrong and nothing is left."""
-        assert not self.violations, self.violations
-        left = {
-            name: len(table)
-            for name, table in vars(self).items()
-            if name in ("_devices", "_contexts", "_streams", "_descs", "_models", "_memory",
-                        "_buffers", "_datasets") and table
-        }  # fmt: skip
-        assert not left, left
-
-    # -- plumbing
-
-    def _group(self, name: str) -> SimpleNamespace:
-        """Every method ``_rt_x`` or ``_mdl_x`` as ``x``; those in _UNCODED return no code."""
-        prefix = f"_{name}_"
-        functions = {}
-        for attribute in dir(self):
-            if attribute.startswith(prefix):
-                short = attribute.removeprefix(prefix)
-                function = getattr(self, attribute)
-                uncoded = f"{name}.{short}" in _UNCODED
-                functions[short] = function if uncoded else self._coded(f"{name}.{short}", function)
-        return SimpleNamespace(**functions)
-
-    def _coded(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            with self._lock:
-                self.calls.append(name)
-                fails = len(self.calls) == self._fail_at
-                releases = name.split(".")[-1].startswith(
-                    ("destroy", "free", "unload", "reset", "final")
-                )
-                if fails and not releases:
-                    self._thread.message = f"EZ9999: {name} was made to fail"
-                    return (0, INJECTED) if name in _VALUED else INJECTED
-                result = function(*arguments)
-                return INJECTED if fails else result
-
-        return call
-
-    def _new(self) -> int:
-        self._handle += 64
-        return self._handle
-
-    def _broken(self, text: str, code: int) -> int:
-        self.violations.append(text)
-        self._thread.message = f"EE1001: {text}"
-        return code
-
-    def _context(self, what: str) -> int:
-        """The thread's context, or 0 after noting that it has none."""
-        context = getattr(self._thread, "context", 0)
-        if context in self._contexts:
-            return int(context)
-        self._broken(f"{what} without a context in this thread", NO_CONTEXT)
-        return 0
-
-    def get_recent_err_msg(self) -> str:
-        message = getattr(self._thread, "message", "")
-        self._thread.message = ""
-        return message
-
-    # -- process
-
-    def _init(self) -> int:
-        if self._initialised:
-            return REPEATED
-        self._initialised = True
-        return 0
-
-    def _finalize(self) -> int:
-        if not self._initialised:
-            return self._broken("finalize before init", UNINITIALISED)
-        if self._devices or self._contexts:
-            self._broken("finalize with a device still set", 0)
-        self._initialised = False
-        return 0
-
-    # -- devices, contexts, streams
-
-    def _rt_set_device(self, device: int) -> int:
-        if not self._initialised:
-            return self._broken("set_device before init", UNINITIALISED)
-        if not 0 <= device < self._chips:
-            return NO_SUCH_DEVICE
-        self._devices.add(device)
-        return 0
-
-    def _rt_reset_device(self, device: int) -> int:
-        if device not in self._devices:
-            return self._broken("reset_device of a device that is not set", PARAMETER)
-        if device in self._contexts.values():
-            self._broken("reset_device with a context alive", 0)
-        self._devices.discard(device)
-        return 0
-
-    def _rt_create_context(self, device: int) -> tuple[int, int]:
-        if device not in self._devices:
-            return 0, self._broken("create_context before set_device", NO_SUCH_DEVICE)
-        context = self._new()
-        self._contexts[context] = device
-        self._thread.context = context
-        return context, 0
-
-    def _rt_set_context(self, context: int) -> int:
-        if context not in self._contexts:
-            return self._broken("set_context of no context", NO_CONTEXT)
-        self._thread.context = context
-        return 0
-
-    def _rt_destroy_context(self, context: int) -> int:
-        if context not in self._contexts:
-            return self._broken("destroy_context of no context", PARAMETER)
-        if any(owner == context for owner, _ in self._streams.values()):
-            self._broken("destroy_context with a stream alive", 0)
-        del self._contexts[context]
-        return 0
-
-    def _rt_create_stream(self) -> tuple[int, int]:
-        context = self._context("create_stream")
-        if not context:
-            return 0, NO_CONTEXT
-        stream = self._new()
-        self._streams[stream] = (context, [])
-        return stream, 0
-
-    def _rt_destroy_stream(self, stream: int) -> int:
-        if stream not in self._streams:
-            return self._broken("destroy_stream of no stream", PARAMETER)
-        if self._streams[stream][1]:
-            self._broken("destroy_stream with work on it", 0)
-        del self._streams[stream]
-        return 0
-
-    def _rt_synchronize_stream(self, stream: int) -> int:
-        context = self._context("synchronize_stream")
-        if not context:
-            return NO_CONTEXT
-        if stream not in self._streams or self._streams[stream][0] != context:
-            return self._broken("synchronize_stream of another context", NO_CONTEXT)
-        runs = self._streams[stream][1]
-        for run in runs:
-            pixels = bytes(self._memory[run.inputs[0]].data)
-            found = run.model.run(pixels, run.count)
-            self._memory[run.output].data[: len(found)] = found
-        runs.clear()
-        return INJECTED if self._contexts[context] in self.dead_chips else 0
-
-    # -- memory
-
-    def _allocate(self, size: int, on_device: bool) -> tuple[int, int]:
-        context = self._context("malloc")
-        if not context:
-            return 0, NO_CONTEXT
-        if size <= 0:
-            return 0, self._broken("malloc of nothing", PARAMETER)
-        used = sum(len(m.data) for m in self._memory.values() if m.on_device)
-        if on_device and used + size > self._memory_limit:
-            return 0, OUT_OF_MEMORY
-        pointer = self._new()
-        self._memory[pointer] = _Memory(bytearray(size), on_device, context)
-        return pointer, 0
-
-    def _release(self, pointer: int, on_device: bool) -> int:
-        memory = self._memory.get(pointer)
-        if memory is None or memory.on_device != on_device:
-            return self._broken("free of no such memory", PARAMETER)
-        if any(of == pointer for of, _ in self._buffers.values()):
-            self._broken("free under a data buffer", 0)
-        if self._pending(pointer):
-            self._broken("free under a running model", 0)
-        del self._memory[pointer]
-        return 0
-
-    def _rt_malloc(self, size: int, policy: int) -> tuple[int, int]:
-        assert policy in (0, 1, 2)
-        return self._allocate(size, True)
-
-    def _rt_free(self, pointer: int) -> int:
-        return self._release(pointer, True)
-
-    def _rt_malloc_host(self, size: int) -> tuple[int, int]:
-        return self._allocate(size, False)
-
-    def _rt_free_host(self, pointer: int) -> int:
-        return self._release(pointer, False)
-
-    def _rt_memcpy(self, target: int, most: int, source: int, size: int, kind: int) -> int:
-        if not self._context("memcpy"):
-            return NO_CONTEXT
-        to, data = self._memory.get(target), self._source(source)
-        if to is None or data is None or kind not in (1, 2) or to.on_device != (kind == 1):
-            return self._broken("memcpy between the wrong kinds of memory", PARAMETER)
-        if size > most or most > len(to.data) or size > len(data):
-            return self._broken("memcpy beyond the memory's end", PARAMETER)
-        if self._pending(target):
-            return self._broken("memcpy into what a model is reading", PARAMETER)
-        to.data[:size] = data[:size]
-        return 0
-
-    def _source(self, pointer: int) -> bytes | bytearray | None:
-        if pointer in self._memory:
-            return self._memory[pointer].data
-        return next((data for at, data in self._bytes if at == pointer), None)
-
-    def _pending(self, pointer: int) -> bool:
-        runs = [run for _, runs in self._streams.values() for run in runs]
-        return any(pointer in run.inputs or pointer == run.output for run in runs)
-
-    def _bytes_to_ptr(self, data: bytes) -> int:
-        assert isinstance(data, bytes)
-        with self._lock:
-            pointer = self._new()
-            self._bytes.append((pointer, data))
-            return pointer
-
-    def _ptr_to_bytes(self, pointer: int, size: int) -> bytes:
-        with self._lock:
-            memory = self._memory.get(pointer)
-            if memory is None or memory.on_device or size > len(memory.data):
-                self._broken("ptr_to_bytes of what is no host memory of that size", 0)
-                return b""
-            return bytes(memory.data[:size])
-
-    # -- models
 
     def _mdl_load_from_file(self, path: str) -> tuple[int, int]:
         context = self._context("load_from_file")
         if not context:
             return 0, NO_CONTEXT
         try:
-            model = _Model(Path(path).read_bytes())
+            model = OmModel(Path(path).read_bytes())
         except (OSError, zipfile.BadZipFile, KeyError):
             self._thread.message = "EE1002: the file is no model"
             return 0, UNREADABLE
@@ -388,25 +62,25 @@ class AclStandIn:
 
     def _mdl_create_desc(self) -> int:
         handle = self._new()
-        self._descs[handle] = None
+        self._descs[handle] = Desc(getattr(self._thread, "context", 0))
         return handle
 
     def _mdl_get_desc(self, desc: int, model: int) -> int:
         if desc not in self._descs or model not in self._models:
             return self._broken("get_desc of no description or model", PARAMETER)
-        self._descs[desc] = model
+        self._descs[desc].model = model
         return 0
 
     def _mdl_destroy_desc(self, desc: int) -> int:
         if desc not in self._descs:
             return self._broken("destroy_desc of no description", PARAMETER)
-        if self._descs[desc] in self._models:
+        if self._descs[desc].model in self._models:
             self._broken("destroy_desc before unload", 0)
         del self._descs[desc]
         return 0
 
-    def _described(self, desc: int) -> _Model:
-        model = self._descs[desc]
+    def _described(self, desc: int) -> OmModel:
+        model = self._descs[desc].model
         assert model is not None
         return self._models[model][0]
 
@@ -460,17 +134,16 @@ class AclStandIn:
 
     def _mdl_create_dataset(self) -> int:
         handle = self._new()
-        self._datasets[handle] = _Dataset(getattr(self._thread, "context", 0))
+        self._datasets[handle] = Dataset(getattr(self._thread, "context", 0))
         return handle
 
-    def create_data_buffer(self, pointer: int, size: int) -> int:
-        with self._lock:
-            if pointer not in self._memory or size > len(self._memory[pointer].data):
-                self._broken("create_data_buffer beyond the memory", 0)
-                return 0
-            handle = self._new()
-            self._buffers[handle] = (pointer, size)
-            return handle
+    def _create_data_buffer(self, pointer: int, size: int) -> int:
+        if pointer not in self._memory or size > len(self._memory[pointer].data):
+            self._broken("create_data_buffer beyond the memory", 0)
+            return 0
+        handle = self._new()
+        self._buffers[handle] = (pointer, size)
+        return handle
 
     def _mdl_add_dataset_buffer(self, dataset: int, buffer: int) -> tuple[int, int]:
         if dataset not in self._datasets or buffer not in self._buffers:
@@ -510,22 +183,12 @@ class AclStandIn:
         gear = self._datasets[inputs].gear
         if known.about["gears"] and gear is None:
             return self._broken("execute_async before set_dynamic_batch_size", BAD_GEAR)
+        # set_dynamic_batch_size fills it: what anybody else writes there would be taken for sizes.
+        if any(self._memory[pointer].written for pointer, _ in given[1:]):
+            self._broken("execute_async with a written batch input", 0)
         output = self._memory[taken[0][0]]
         output.data[:] = b"\xab" * len(output.data)  # nobody may read it before it is there
         count = gear or known.gears[0]
-        run = _Run(known, [pointer for pointer, _ in given], taken[0][0], count)
+        run = Run(known, [pointer for pointer, _ in given], taken[0][0], count)
         self._streams[stream][1].append(run)
         return 0
-
-
-_UNCODED = {
-    f"mdl.{name}"
-    for name in ("create_desc", "get_num_inputs", "get_num_outputs", "get_input_size_by_index",
-                 "get_output_size_by_index", "get_input_data_type", "get_output_data_type",
-                 "create_dataset")
-}  # fmt: skip
-_VALUED = {
-    *("rt.create_context", "rt.create_stream", "rt.malloc", "rt.malloc_host"),
-    *("mdl.load_from_file", "mdl.get_input_dims", "mdl.get_output_dims"),
-    *("mdl.get_input_index_by_name", "mdl.get_dynamic_batch", "mdl.add_dataset_buffer"),
-}

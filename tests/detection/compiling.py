@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from acl_stand_in import SOC, AclStandIn, compile_om
+from acl_stand_in import AclStandIn
+from om_stand_in import SOC, compile_om
 
 from refine_itr.exporting.ascend import AscendTarget, export_ascend
 

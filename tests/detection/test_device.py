@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refine_itr
-from refine_itr.detection import Device, available_devices, join_devices, parse_devices, session
+from refine_itr.assembly import default_plan
+from refine_itr.detection import (
+    Device,
+    available_devices,
+    join_devices,
+    parse_devices,
+    probe,
+    session,
+)
 from refine_itr.errors import DeviceError, InvalidInputError
 
 
@@ -108,12 +118,12 @@ class Pretender:
 
 
 _InferenceSession = ort.InferenceSession
-CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+CUDA, CANN, CPU = "CUDAExecutionProvider", "CANNExecutionProvider", "CPUExecutionProvider"
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, used: list[str], **options: str) -> Pretender:
     pretender = Pretender(used, options)
-    monkeypatch.setattr(session.ort, "get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr(session.ort, "get_available_providers", lambda: [CUDA, CANN, CPU])
     monkeypatch.setattr(session.ort, "InferenceSession", pretender)
     return pretender
 
@@ -149,6 +159,49 @@ def test_the_device_is_asked_for_and_said(bundle: Path, monkeypatch: pytest.Monk
     assert parse_devices("auto") == (Device("cuda", "0"),)
     with pytest.raises(DeviceError, match="detector on cuda:1: CUDA failure 700"):
         model.embed_images([np.zeros((9, 9, 3), np.uint8)])
+
+
+def test_a_planned_card_that_does_not_work_is_an_error(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, [CPU])
+    plan = default_plan("cuda:0", 1, 2)
+    with pytest.raises(DeviceError, match=f"cuda:0: expected it to run on {CUDA}"):
+        refine_itr.load(bundle, plan=plan)
+    model = refine_itr.load(bundle, plan=plan, allow_fallback=True)
+    assert model.detectors[0].backend.device == "cpu"
+
+
+def test_the_command_line_tells_a_fallback_once(
+    bundle: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        monkeypatch.setattr(session, "_told", set())
+        told = run("doctor", "-m", bundle, "--device", "cuda:3", "--allow-fallback")
+        assert told.code == 0
+        assert told.err.count("the CPU is used instead: cuda:3") == 1
+
+
+def test_runs_on_a_cann_card_take_turns(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretender = pretend(monkeypatch, [CANN, CPU], device_id="0")
+    running, together = 0, []
+
+    def run(*_: object) -> list[np.ndarray]:
+        nonlocal running
+        running += 1
+        together.append(running)
+        time.sleep(0.01)
+        running -= 1
+        return [np.zeros((1, 4, 6), np.float32)]
+
+    monkeypatch.setattr(pretender, "run", run)
+    (detector,) = refine_itr.load(bundle, device="cann:0").detectors
+    threads = [threading.Thread(target=probe, args=(detector,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == [1] * 8
 
 
 def test_auto_takes_the_cpu_when_the_card_does_not_work(

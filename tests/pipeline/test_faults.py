@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 from helpers import PATIENCE, Gate, pipeline_threads, same, watchdog
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory import resident_bytes
 
 from refine_itr.errors import DeviceError, NoDeviceLeftError, PipelineError
 from refine_itr.pipeline import Pipeline, Stage
@@ -80,6 +80,39 @@ def test_work_that_exits_fails_its_item() -> None:
     with Pipeline([Stage("a", [leave])]) as pipeline:
         outcomes = list(pipeline.run(range(3)))
     assert ["SystemExit(3)" in str(o.error) for o in outcomes] == [True] * 3
+
+
+def test_a_callback_or_observer_that_exits_ends_no_worker(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gate = Gate()
+
+    def leave(_: Any) -> None:
+        raise SystemExit(3)
+
+    with Pipeline([Stage("a", [gate], cap=2, queue=4)], observer=leave) as pipeline:
+        futures = [pipeline.submit(i) for i in range(4)]
+        for future in futures:
+            future.add_done_callback(leave)
+        gate.open(4)
+        assert [f.result(timeout=PATIENCE) for f in futures] == list(range(4))
+    assert caplog.text.count("a future's callback raised SystemExit(3)") >= 2
+    assert "the observer failed" in caplog.text
+
+
+def test_a_callback_that_exits_in_the_callers_thread_does_so() -> None:
+    gate = Gate()
+
+    def leave(_: Any) -> None:
+        raise SystemExit(3)
+
+    with Pipeline([Stage("a", [gate], queue=1)], overflow="drop-oldest") as pipeline:
+        pipeline.submit(0)
+        gate.wait()
+        pipeline.submit(1).add_done_callback(leave)
+        with pytest.raises(SystemExit):
+            pipeline.submit(2)  # in place of 1
+        gate.open(2)
 
 
 def test_a_lost_workers_batch_goes_to_another_first(caplog: pytest.LogCaptureFixture) -> None:
@@ -265,7 +298,7 @@ def test_soak() -> None:
             if spoilt.random() < 0.005:
                 future.cancel()
             if number % (SOAK_ITEMS // 5) == 0:
-                memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+                memory.append(resident_bytes())
         workers = {s.name: s.workers for s in pipeline.stats()}
     assert len(ended) == SOAK_ITEMS
     assert set(ended.values()) == {1}
@@ -275,5 +308,5 @@ def test_soak() -> None:
         assert kinds[kind] > 0, kinds
     if SOAK_ITEMS >= 20_000:
         assert workers["b"] < 4  # devices were lost on the way
-        # In kilobytes. This test's own counters grow too: some 10 MiB for 60,000 items.
-        assert memory[-1] - memory[1] < 24 << 10
+        # This test's own counters grow too: some 10 MiB for 60,000 items.
+        assert memory[-1] - memory[1] < 24 << 20

@@ -1,4 +1,4 @@
-"""The pipeline: batches, order, backpressure, overflow, deadlines, cancelling, closing."""
+"""The pipeline: batches, order, backpressure, overflow, cancelling, closing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 from helpers import PATIENCE, Gate, pipeline_threads, same, watchdog
 
 from refine_itr.errors import (
-    DeadlineError,
     DroppedError,
     InvalidInputError,
     PipelineClosedError,
@@ -199,36 +198,6 @@ def test_a_callback_that_would_wait_for_itself_is_refused() -> None:
         gate.open(9)
         first.result(timeout=PATIENCE)
     assert len(refused) == 1
-
-
-def test_deadlines() -> None:
-    gate = Gate()
-    with Pipeline([Stage("a", [gate], queue=5), Stage("b", [same])]) as pipeline:
-        first = pipeline.submit(0, deadline_s=PATIENCE)
-        gate.wait()
-        late = pipeline.submit(1, deadline_s=0.01)
-        patient = pipeline.submit(2)
-        time.sleep(0.02)
-        gate.open(2)
-        with pytest.raises(DeadlineError, match="a: too late"):
-            late.result(timeout=PATIENCE)
-        assert first.result(timeout=PATIENCE) == 0
-        assert patient.result(timeout=PATIENCE) == 2
-
-
-def test_a_deadline_that_the_stage_cannot_keep_is_not_tried() -> None:
-    ran: list[int] = []
-
-    def slow(items: list[int]) -> list[int]:
-        ran.extend(items)
-        time.sleep(0.05)
-        return items
-
-    with Pipeline([Stage("a", [slow])], deadline_s=0.03) as pipeline:
-        pipeline.submit(0, deadline_s=PATIENCE).result(timeout=PATIENCE)  # so long it takes
-        with pytest.raises(DeadlineError):
-            pipeline.submit(1).result(timeout=PATIENCE)
-    assert ran == [0]
 
 
 def test_cancelling_at_every_boundary() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,28 @@ def test_most_throughput_within_a_delay() -> None:
         assert plan.delay_s <= limit  # type: ignore[operator]
     with pytest.raises(InvalidInputError, match="expected at least 74 ms"):
         make_plan(CARDS, parse_goal("delay=50"))
+
+
+def test_a_machine_of_many_cores_is_planned_in_little_memory() -> None:
+    def options(item_s: float, *threads: int) -> tuple[StageOption, ...]:
+        return tuple(StageOption("cpu", n, BatchTime(0.001, item_s / n), 16 // n) for n in threads)
+
+    profile = Profile(
+        16,
+        {
+            "decode": options(0.002, 1),
+            "detect": options(0.012, 1, 8, 16),
+            "encode": options(0.004, 1, 8, 16),
+            "search": options(0.0001, 1),
+        },
+    )
+    tracemalloc.start()
+    plan = make_plan(profile, parse_goal("delay=40"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert plan.delay_s is not None
+    assert 2 * sum(s.measured(s.cap) for s in plan.stages) <= 0.04
+    assert peak < 4 << 20  # all combinations at once take 30 MiB
 
 
 @pytest.mark.parametrize(
@@ -201,6 +224,19 @@ def test_without_a_delay_to_keep_the_cap_only_rises_to_twice_the_plan() -> None:
     for _ in range(100):
         cap = control.observe("a", cap, 99.0, waiting=50) or cap
     assert cap == 4
+
+
+def test_a_cap_recovers_where_a_batch_has_its_price_whatever_its_size() -> None:
+    time = BatchTime(0.08, 0.001)
+    stage = PlannedStage("a", "card", 0, 1, 16, time)
+    control = CapController(Plan("delay=200", 2, (stage,), 100.0, 0.19))
+    cap = 16
+    for _ in range(12):
+        cap = control.observe("a", cap, 0.15, waiting=50) or cap
+    assert cap == 2
+    for _ in range(200):
+        cap = control.observe("a", cap, time(cap), waiting=50) or cap
+    assert cap >= 16
 
 
 def test_gears_are_kept() -> None:

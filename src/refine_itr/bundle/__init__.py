@@ -18,6 +18,7 @@ from refine_itr.bundle.detector import (
 from refine_itr.bundle.files import (
     DETECTOR,
     DETECTOR_CONFIG,
+    OM,
     Bundle,
     bundle_folder,
     read_bundle,
@@ -29,6 +30,7 @@ __all__ = [
     "DETECTOR",
     "DETECTOR_CONFIG",
     "HEAD",
+    "OM",
     "AnyDetectorConfig",
     "Bundle",
     "BundleConfig",

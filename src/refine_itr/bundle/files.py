@@ -27,6 +27,7 @@ CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
 TOKENIZER = "tokenizer.json"
 DETECTOR = "detector.onnx"
+OM = "detector.om"  # the same, compiled for an Ascend chip
 DETECTOR_CONFIG = "detector.json"  # of a detector without a bundle
 CARD = "card.md"
 

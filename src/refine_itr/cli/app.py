@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 import typer
@@ -17,7 +16,7 @@ from refine_itr.cli.evaluate import evaluate
 from refine_itr.cli.export_detector import export_detector
 from refine_itr.cli.features import features
 from refine_itr.cli.index import index
-from refine_itr.cli.output import stderr
+from refine_itr.cli.output import show_warnings, stderr
 from refine_itr.cli.plan import plan, profile
 from refine_itr.cli.reproduce import reproduce
 from refine_itr.cli.search import search
@@ -51,8 +50,7 @@ app.add_typer(reproduce, name="reproduce")
 
 def main() -> None:
     """Runs the command line; a user's mistake is one line on stderr and exit status 2."""
-    # Commands report skipped pictures themselves.
-    logging.getLogger("refine_itr").addHandler(logging.NullHandler())
+    show_warnings()
     try:
         app()
     except RefineItrError as exc:

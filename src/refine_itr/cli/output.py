@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,6 +48,21 @@ def print_hits(title: str, hits: Sequence[Hit]) -> None:
 def print_note(text: str) -> None:
     """Prints a line to stderr: worth knowing, not an error."""
     stderr.print(Text(text, "yellow"), soft_wrap=True)
+
+
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        print_note(record.getMessage())
+
+
+_notes = _Notes(logging.WARNING)
+# Commands report skipped pictures themselves, a few of them.
+_notes.addFilter(lambda record: record.name != "refine_itr.skipped")
+
+
+def show_warnings() -> None:
+    """Prints what the package warns of, such as a lost device, as notes. Any number of times."""
+    logging.getLogger("refine_itr").addHandler(_notes)
 
 
 def note_other_load() -> str:

@@ -70,6 +70,8 @@ def simulate(
         raise InvalidInputError("expected either --preset paper or --plan FILE")
     if goal_delay is not None and (rate is None or preset is None):
         raise InvalidInputError("--goal-delay: expected --preset paper and --rate with it")
+    if plan is not None and (cards is not None or encoder_ms is not None):
+        raise InvalidInputError("--cards, --encoder-ms: expected --preset paper with them")
     if plan is not None:
         rows = {"plan": _row(run(Plan.load(plan), rate=rate, items=_ITEMS))}
     else:
@@ -110,11 +112,14 @@ def _row(found: Simulation) -> Row:
 
 def _cards_needed(rate: float, goal_ms: float, encoder_s: float) -> dict[str, object]:
     """Returns the fewest cards for a rate and a mean delay, or why no number is enough."""
-    cpu_most = _SPARE / (paper_plan(encoder_s=encoder_s).stages[1].core_seconds + 1e-12)
+    server = paper_plan(encoder_s=encoder_s)
+    # The cards' stage costs the CPU nothing, the others share its cores.
+    cpu_most = _SPARE * server.cores / sum(stage.core_seconds for stage in server.stages)
     if rate > cpu_most:
         text = (
-            f"no number of cards: the CPU's encoder keeps up with {cpu_most:.0f} images a second "
-            "with a fifth to spare; give a faster one with --encoder-ms"
+            f"no number of cards: the CPU, which encodes and matches, keeps up with "
+            f"{cpu_most:.1f} images a second with a fifth to spare; give a faster encoder with "
+            "--encoder-ms"
         )
         return {"cards": None, "text": text}
     enough = math.ceil(rate * CHIP_S / _SPARE / CHIPS_PER_CARD)

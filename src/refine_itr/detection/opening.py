@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from refine_itr.bundle import HEAD, AnyDetectorConfig, DetectorConfig, TwoStageConfig
+from refine_itr.bundle import HEAD, OM, AnyDetectorConfig, DetectorConfig, TwoStageConfig
 from refine_itr.detection.backend import Backend, GraphShape
 from refine_itr.detection.candidates import CandidateSource, SingleGraph, TwoStage
 from refine_itr.detection.device import Device
@@ -22,8 +22,6 @@ from refine_itr.types import AspectSize, Picture
 
 if TYPE_CHECKING:
     from refine_itr.detection.session import OnnxGraph
-
-OM = "detector.om"
 
 Detector: TypeAlias = GridDetector | ObjectDetector
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ class OnnxGraph:
         self.path = path
         self._device = device
         self._session = _open(path, device, threads, allow_fallback)
+        # The session of a CANN card has one stream: runs must take turns.
+        self._turn = threading.Lock() if device.kind == "cann" else nullcontext()
         self.inputs = _tensors(self._session.get_inputs())
         self.outputs = _tensors(self._session.get_outputs())
 
@@ -80,7 +83,7 @@ class OnnxGraph:
         """Returns outputs by name."""
         # On the CPU the graph or the pictures are to blame; elsewhere the device may be gone.
         failure = DetectorError if self.device == "cpu" else DeviceError
-        with translated_errors(f"detector on {self.device}", failure):
+        with self._turn, translated_errors(f"detector on {self.device}", failure):
             values = self._session.run(outputs, dict(inputs))
         return dict(zip(outputs, values, strict=True))
 

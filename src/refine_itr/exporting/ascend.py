@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refine_itr.bundle import DetectorConfig, read_bundle
+from refine_itr.bundle import OM, DetectorConfig, read_bundle
 from refine_itr.errors import DetectorError, DeviceError, InvalidInputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def export_ascend(bundle: Path, out: Path, target: AscendTarget, *, force: bool)
     graph, mean, scale = _without_preprocessing(source.detector_path, size)
     if out.resolve() != bundle.resolve():
         shutil.copytree(bundle, out, dirs_exist_ok=True)
+    # What was compiled before is of another graph, or for other batches.
+    (out / OM).unlink(missing_ok=True)
     (out / ATC_ONNX).write_bytes(graph.SerializeToString())
     (out / AIPP).write_text(_aipp(size, mean, scale), "utf-8")
     command = _atc_command(size, target)
@@ -123,7 +125,7 @@ def _atc_command(size: int, target: AscendTarget) -> list[str]:
         "atc",
         "--framework=5",  # ONNX
         f"--model={ATC_ONNX}",
-        "--output=detector",
+        f"--output={OM.removesuffix('.om')}",
         "--input_format=NCHW",
         f"--input_shape={shape}",
         *gears,

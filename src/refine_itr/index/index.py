@@ -25,7 +25,7 @@ from refine_itr.types import Failure, FloatArray, Hit, Kind, PictureSource, Prec
 if TYPE_CHECKING:
     from refine_itr.pipeline import Overflow, Pipeline, Stage
 
-_log = logging.getLogger("refine_itr")
+_log = logging.getLogger("refine_itr.skipped")
 
 Stamp = tuple[int, int]  # size in bytes, time of last change in nanoseconds
 

@@ -133,6 +133,9 @@ class Pipeline:
         items is taken ahead of the outcomes. If the iterable raises, the outcomes of the items
         before come first. If it is closed early, what is still inside is cancelled.
 
+        While the iterable makes its next item nothing is yielded, whatever is finished: it must
+        neither wait for an outcome nor, like a camera, for the world. ``submit`` is for these.
+
         Args:
             items: What the first stage takes; taken lazily, from the consumer's thread.
             ordered: In the items' order, or as they are completed.
@@ -295,19 +298,27 @@ class Pipeline:
         """Ends tickets; without the lock, as callbacks run here."""
         if not ended:
             return
+        raised: BaseException | None = None
         for ticket, error in ended:
-            ticket.finish(ticket.value if error is None else error)
+            try:
+                ticket.finish(ticket.value if error is None else error)
+            except BaseException as exc:  # of a callback: futures let SystemExit and its kin out
+                raised = exc
         with self._lock:
             self._inside -= len(ended)
             if not self._inside:
                 self._idle.notify_all()
+        if raised is not None and threading.current_thread() not in self._threads:
+            raise raised
+        if raised is not None:  # ends no worker: others wait for it
+            _log.error("a future's callback raised %r", raised)
 
     def _observe(self, record: BatchRecord) -> None:
         if self._observer is None:
             return
         try:
             self._observer(record)
-        except Exception:
+        except BaseException:  # ends no worker
             _log.exception("the observer failed")
 
     def _drain_all(self) -> Ended:

@@ -12,6 +12,8 @@ from refine_itr.pipeline.stage import Stage, StageStats
 from refine_itr.pipeline.ticket import Ticket
 from refine_itr.pipeline.timing import BatchTiming
 
+_TRY_ONE_IN = 8  # items that seem too late
+
 Ended = list[tuple[Ticket, Exception | None]]
 """Tickets that are over, with their error: to be finished once the lock is free again."""
 
@@ -37,6 +39,7 @@ class Station:
         self._queue: deque[Ticket] = deque()
         self._batches = self._items = self._failed = 0
         self._busy_s = 0.0
+        self._given_up = 0  # items in a row that seemed too late
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -63,18 +66,21 @@ class Station:
 
     def take(self) -> tuple[list[Ticket], Ended]:
         """Takes a batch of what waits now, leaving out what nobody wants or what is too late."""
-        batch: list[Ticket] = []
+        now = time.perf_counter()
+        able: list[Ticket] = []
         ended: Ended = []
-        size = self._batch_size(len(self._queue))
-        latest = time.perf_counter() + self.timing.expected(size)
-        while self._queue and len(batch) < size:
+        most = self._batch_size(len(self._queue))
+        while self._queue and len(able) < most:
             ticket = self._queue.popleft()
             if ticket.cancelled:
                 ended.append((ticket, None))
-            elif ticket.deadline is not None and latest > ticket.deadline:
+            elif self._is_too_late(ticket, now):
                 ended.append((ticket, DeadlineError(f"{self.stage.name}: too late to be done")))
             else:
-                batch.append(ticket)
+                able.append(ticket)
+        size = self._size_in_time(able, now)
+        batch = able[:size]
+        self._queue.extendleft(reversed(able[size:]))
         self.not_full.notify(len(batch) + len(ended))
         if self._queue:
             self.not_empty.notify()
@@ -112,6 +118,27 @@ class Station:
         """A batch for each worker and one more, and never less than what comes at once."""
         coming = self._before.cap if self._before is not None else 1
         return max(self.cap * (self.workers + 1), coming)
+
+    def _is_too_late(self, ticket: Ticket, now: float) -> bool:
+        """Whether not even a batch of this item alone would end in time."""
+        if ticket.deadline is None or now + self.timing.expected(1) <= ticket.deadline:
+            self._given_up = 0
+            return False
+        if now > ticket.deadline:
+            return True
+        # Were all given up, it would never be learnt that the stage has become quick again.
+        self._given_up += 1
+        return self._given_up % _TRY_ONE_IN != 0
+
+    def _size_in_time(self, tickets: list[Ticket], now: float) -> int:
+        """Returns the size of a batch of the first tickets that ends before their deadlines."""
+        size = self._batch_size(len(tickets))
+        while size > 1:
+            end = now + self.timing.expected(size)
+            if all(t.deadline is None or end <= t.deadline for t in tickets[:size]):
+                break
+            size = self._batch_size(size // 2)
+        return size
 
     def _batch_size(self, waiting: int) -> int:
         most = min(waiting, self.cap)

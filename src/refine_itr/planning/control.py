@@ -49,6 +49,7 @@ class _Control:
     def __init__(self, stage: PlannedStage, budget_s: float | None) -> None:
         self._sizes = stage.sizes or tuple(range(1, _MOST * stage.cap + 1))
         self._cap = stage.cap
+        self._time = stage.time
         self._budget_s = budget_s
         self._rest = _SETTLE
 
@@ -64,10 +65,14 @@ class _Control:
             )
         if late or larger is None or waiting < self._cap:
             return None
-        # The time of the larger batch at the present pace must fit as well.
-        if self._budget_s is not None and seconds * larger / self._cap > self._budget_s:
+        if self._budget_s is not None and self._at_this_pace(seconds, larger) > self._budget_s:
             return None
         return self._change(larger)
+
+    def _at_this_pace(self, seconds: float, size: int) -> float:
+        """Returns what a batch of ``size`` would take: what does not grow with it stays."""
+        assert self._time is not None  # without measured times there is no budget
+        return seconds * self._time(size) / self._time(self._cap)
 
     def _change(self, cap: int) -> int:
         self._cap = cap

@@ -8,9 +8,10 @@ smaller the batches, the shorter the delay.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from refine_itr.errors import InvalidInputError
@@ -28,6 +29,7 @@ _ITEMS = 600  # simulated for each
 _EQUAL = 0.99
 
 _Stages = tuple[PlannedStage, ...]
+_Ways = list[list[PlannedStage]]  # of each stage to run
 
 
 def make_plan(profile: Profile, goal: Goal) -> Plan:
@@ -43,12 +45,12 @@ def make_plan(profile: Profile, goal: Goal) -> Plan:
     Raises:
         InvalidInputError: No plan reaches the goal; the message says what is possible.
     """
-    candidates = _candidates(profile, goal)
+    ways = _ways(profile, goal)
     if goal.kind == "max-throughput":
-        return _most_throughput(profile, goal, candidates)
+        return _most_throughput(profile, goal, ways)
     if goal.kind == "throughput":
-        return _least_delay(profile, goal, candidates)
-    return _within_delay(profile, goal, candidates)
+        return _least_delay(profile, goal, ways)
+    return _within_delay(profile, goal, ways)
 
 
 def bound(stages: Iterable[PlannedStage], cores: int) -> float:
@@ -85,17 +87,21 @@ def _cpu(plan: Plan) -> bool:
     return any(stage.threads for stage in plan.stages)
 
 
-def _candidates(profile: Profile, goal: Goal) -> list[_Stages]:
-    ways = []
-    for name, options in profile.stages.items():
-        stage_ways = [
+def _ways(profile: Profile, goal: Goal) -> _Ways:
+    return [
+        [
             PlannedStage(name, o.device, o.threads, workers, cap, o.time, o.sizes, o.crowding)
             for o in options
             for workers in _worker_counts(o)
             for cap in _caps(o, goal)
         ]
-        ways.append(stage_ways)
-    return list(itertools.product(*ways))
+        for name, options in profile.stages.items()
+    ]
+
+
+def _combined(ways: _Ways) -> Iterator[_Stages]:
+    """Yields all combinations: on many cores there are hundreds of thousands."""
+    return itertools.product(*ways)
 
 
 def _worker_counts(option: StageOption) -> list[int]:
@@ -117,11 +123,11 @@ def _size(stages: _Stages) -> tuple[int, int]:
     return sum(stage.workers for stage in stages), sum(stage.cap for stage in stages)
 
 
-def _most_throughput(profile: Profile, goal: Goal, candidates: list[_Stages]) -> Plan:
+def _most_throughput(profile: Profile, goal: Goal, ways: _Ways) -> Plan:
     def rating(stages: _Stages) -> tuple[float, int, int]:
         return (-bound(stages, profile.cores), *_size(stages))
 
-    finalists = sorted(candidates, key=rating)[:_FINALISTS]
+    finalists = heapq.nsmallest(_FINALISTS, _combined(ways), key=rating)
     runs = [(_simulated(profile, stages, None), stages) for stages in finalists]
     most = max(run.throughput for run, _ in runs)
     run, stages = min(
@@ -131,25 +137,27 @@ def _most_throughput(profile: Profile, goal: Goal, candidates: list[_Stages]) ->
     return _plan(profile, goal, stages, run.throughput, run.delay_mean_s)
 
 
-def _least_delay(profile: Profile, goal: Goal, candidates: list[_Stages]) -> Plan:
+def _least_delay(profile: Profile, goal: Goal, ways: _Ways) -> Plan:
     rate = goal.value / _HEADROOM
     able = [
-        stages
-        for stages in candidates
-        if bound(stages, profile.cores) > rate
-        and all(is_stable(rate, s.measured, s.workers, s.cap) for s in stages)
+        [s for s in stage_ways if is_stable(rate, s.measured, s.workers, s.cap)]
+        for stage_ways in ways
     ]
-    if not able:
-        most = _HEADROOM * max(bound(stages, profile.cores) for stages in candidates)
-        raise InvalidInputError(
-            f"goal: expected at most {most:.1f} a second on this machine; got {goal.value:g}"
-        )
 
     def delay(stages: _Stages) -> float:
         # Workers share the arrivals: each sees its part of them.
         return sum(greedy_delay_bound(goal.value / s.workers, s.measured) for s in stages)
 
-    finalists = sorted(able, key=lambda stages: (delay(stages), *_size(stages)))[:_FINALISTS]
+    finalists = heapq.nsmallest(
+        _FINALISTS,
+        (stages for stages in _combined(able) if bound(stages, profile.cores) > rate),
+        key=lambda stages: (delay(stages), *_size(stages)),
+    )
+    if not finalists:
+        most = _HEADROOM * max(bound(stages, profile.cores) for stages in _combined(ways))
+        raise InvalidInputError(
+            f"goal: expected at most {most:.1f} a second on this machine; got {goal.value:g}"
+        )
     runs = [(_simulated(profile, stages, goal.value), stages) for stages in finalists]
     least = min(run.delay_mean_s for run, _ in runs)
     run, stages = min(
@@ -159,13 +167,14 @@ def _least_delay(profile: Profile, goal: Goal, candidates: list[_Stages]) -> Pla
     return _plan(profile, goal, stages, goal.value, run.delay_mean_s)
 
 
-def _within_delay(profile: Profile, goal: Goal, candidates: list[_Stages]) -> Plan:
-    def worst(stages: _Stages) -> float:
+def _within_delay(profile: Profile, goal: Goal, ways: _Ways) -> Plan:
+    def worst(stages: Iterable[PlannedStage]) -> float:
         return 2 * sum(stage.measured(stage.cap) for stage in stages)
 
-    able = [stages for stages in candidates if worst(stages) <= goal.value]
-    if not able:
-        least = min(worst(stages) for stages in candidates)
+    able = [[s for s in stage_ways if worst([s]) <= goal.value] for stage_ways in ways]
+    within = (stages for stages in _combined(able) if worst(stages) <= goal.value)
+    least = worst(min(stage_ways, key=lambda s: s.measured(s.cap)) for stage_ways in ways)
+    if least > goal.value:
         raise InvalidInputError(
             f"goal: expected at least {1e3 * least:.0f} ms on this machine (twice the time of one "
             f"item alone, as it may find every worker busy); got {1e3 * goal.value:g}"
@@ -174,7 +183,7 @@ def _within_delay(profile: Profile, goal: Goal, candidates: list[_Stages]) -> Pl
     def rating(stages: _Stages) -> tuple[float, int, int]:
         return (-bound(stages, profile.cores), *_size(stages))
 
-    stages = min(able, key=rating)
+    stages = min(within, key=rating)
     throughput = _HEADROOM * bound(stages, profile.cores)
     run = _simulated(profile, stages, throughput)
     return _plan(profile, goal, stages, throughput, run.delay_mean_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from refine_itr.errors import InvalidInputError
@@ -36,12 +37,12 @@ class PlannedStage:
     sizes: tuple[int, ...] = ()
     crowding: float = 1.0
 
-    @property
+    @cached_property
     def capacity(self) -> float:
         """Items a second, c b / tau(b), if each worker has its cores for itself."""
         return self.workers * self.cap / self.measured(self.cap)
 
-    @property
+    @cached_property
     def core_seconds(self) -> float:
         """CPU core-seconds that an item costs in full batches on a busy machine."""
         return self.threads * self.crowding * self.measured.per_item(self.cap)

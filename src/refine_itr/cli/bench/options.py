@@ -12,7 +12,7 @@ ImagesOption = Annotated[
     typer.Option("--images", help="A folder of your photographs; by default made-up ones."),
 ]
 CountOption = Annotated[
-    int, typer.Option("--count", min=1, help="Pictures of each throughput run.")
+    int, typer.Option("--count", min=2, help="Pictures of each throughput run.")
 ]
 QuickOption = Annotated[
     bool, typer.Option("--quick", help="Tiny sizes, few repeats: shows that it works, no figures.")

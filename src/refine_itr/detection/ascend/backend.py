@@ -53,7 +53,7 @@ class AscendBackend:
             taken.callback(release_device, device)
             self._context = self._own(taken, "rt.create_context", "rt.destroy_context", device)
             self._stream = self._own(taken, "rt.create_stream", "rt.destroy_stream")
-            desc = acl.raw("mdl.create_desc")
+            desc = acl.made("mdl.create_desc")
             taken.callback(acl.call, "mdl.destroy_desc", desc)
             self._model = self._own(taken, "mdl.load_from_file", "mdl.unload", str(path))
             acl.call("mdl.get_desc", desc, self._model)

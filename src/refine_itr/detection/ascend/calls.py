@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from refine_itr.errors import DeviceError
 
 _HINTS = {
@@ -20,6 +22,8 @@ _HINTS = {
     207001: "out of memory on the chip: use smaller batches (atc --dynamic_batch_size)",
     207004: "there is no device: `npu-smi info` lists them",
 }
+_REPEATED_INIT = 100002  # somebody else in this process uses pyACL too
+
 _CLASSES = {
     1: "an error of use or environment",
     2: "a lack of resources",
@@ -47,32 +51,74 @@ class Acl:
             ) from exc
         self.module = acl
 
-    def call(self, name: str, *arguments: Any, tolerate: tuple[int, ...] = ()) -> Any:
+    def initialise(self) -> bool:
+        """Initialises pyACL; returns False if somebody else in this process has done so.
+
+        Raises:
+            DeviceError: It cannot be.
+        """
+        code = self.raw("init")
+        if code not in (0, _REPEATED_INIT):
+            raise DeviceError(self._failed("init", code))
+        return bool(code == 0)
+
+    def call(self, name: str, *arguments: Any) -> Any:
         """Calls ``acl.<name>``, whose result ends in a code; returns the value before it.
 
         Args:
             name: E.g. "rt.malloc".
             *arguments: Its arguments.
-            tolerate: Codes besides 0 that are not errors.
 
         Raises:
             DeviceError: The code is an error's.
         """
         result = self.raw(name, *arguments)
         *values, code = result if isinstance(result, tuple) else (result,)
-        if code != 0 and code not in tolerate:
-            raise DeviceError(self._message(name, code))
+        if code != 0:
+            raise DeviceError(self._failed(name, code))
         return values[0] if values else None
 
+    def made(self, name: str, *arguments: Any) -> Any:
+        """Calls ``acl.<name>``, which returns a handle or a number without a code: 0 is an error's.
+
+        Raises:
+            DeviceError: It returned 0.
+        """
+        value = self.raw(name, *arguments)
+        if not value:
+            raise DeviceError(f"ascend: acl.{name} returned nothing{self._recent_message()}")
+        return value
+
+    def pointer_to(self, data: bytes) -> Any:
+        """Returns the address of bytes, which the caller keeps as long as it is used."""
+        if hasattr(self.module.util, "bytes_to_ptr"):
+            return self.made("util.bytes_to_ptr", data)
+        # An older CANN takes arrays only: this one is a view of the bytes.
+        return self.made("util.numpy_to_ptr", np.frombuffer(data, np.uint8))
+
+    def bytes_at(self, pointer: Any, size: int) -> bytes:
+        """Returns a copy of memory on the host."""
+        if hasattr(self.module.util, "ptr_to_bytes"):
+            found: bytes = self.raw("util.ptr_to_bytes", pointer, size)
+        else:
+            uint8 = np.dtype(np.uint8).num
+            found = self.raw("util.ptr_to_numpy", pointer, (size,), uint8).tobytes()
+        if len(found) != size:
+            raise DeviceError(f"ascend: expected {size} bytes of results; got {len(found)}")
+        return found
+
     def raw(self, name: str, *arguments: Any) -> Any:
-        """Calls ``acl.<name>``, which returns no code."""
+        """Calls ``acl.<name>`` and returns what it does, unchecked."""
         function: Any = self.module
         for part in name.split("."):
             function = getattr(function, part)
         return function(*arguments)
 
-    def _message(self, name: str, code: int) -> str:
+    def _failed(self, name: str, code: int) -> str:
         hint = _HINTS.get(code) or _CLASSES.get(code // 100000, "an unknown error")
-        # The text can be had once, and only by the thread whose call failed.
+        return f"ascend: acl.{name} failed with {code}: {hint}{self._recent_message()}"
+
+    def _recent_message(self) -> str:
+        # It can be had once, and only by the thread whose call failed.
         text = " ".join(str(self.raw("get_recent_err_msg") or "").split())
-        return f"ascend: acl.{name} failed with {code}: {hint}" + (f" ({text})" if text else "")
+        return f" ({text})" if text else ""

@@ -44,7 +44,7 @@ def read_info(acl: Acl, desc: int, path: Path, shape: GraphShape) -> ModelInfo:
         DetectorError: It is not the detector's: the message says what was expected and what came.
         DeviceError: pyACL failed.
     """
-    inputs = acl.raw("mdl.get_num_inputs", desc)
+    inputs = acl.made("mdl.get_num_inputs", desc)
     gears = tuple(sorted(acl.call("mdl.get_dynamic_batch", desc)["batch"]))
     batch_input = (
         acl.call("mdl.get_input_index_by_name", desc, DYNAMIC_BATCH_INPUT) if gears else None
@@ -57,14 +57,14 @@ def read_info(acl: Acl, desc: int, path: Path, shape: GraphShape) -> ModelInfo:
     info = ModelInfo(
         gears=gears,
         batch_input=batch_input,
-        input_bytes=tuple(acl.raw("mdl.get_input_size_by_index", desc, i) for i in range(inputs)),
-        output_bytes=acl.raw("mdl.get_output_size_by_index", desc, 0),
+        input_bytes=tuple(acl.made("mdl.get_input_size_by_index", desc, i) for i in range(inputs)),
+        output_bytes=acl.made("mdl.get_output_size_by_index", desc, 0),
         image_bytes=shape.input_size**2 * 3,
         result_bytes=shape.regions * shape.features * 4,
     )
     expected = [
         ("inputs", 1 if batch_input is None else 2, inputs),
-        ("outputs", 1, acl.raw("mdl.get_num_outputs", desc)),
+        ("outputs", 1, acl.made("mdl.get_num_outputs", desc)),
         ("images", (shape.input_size, shape.input_size, 3), tuple(images[1:])),
         ("type of images", _UINT8, input_type),
         ("type of regions", _FLOAT32, output_type),

@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("refine_itr")
 
-_REPEATED_INIT = 100002  # somebody else in this process uses pyACL too
-
 
 class _Runtime:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.acl: Acl | None = None
+        self.is_ours = False  # to end
         self.users: Counter[int] = Counter()
         self.open: weakref.WeakSet[AscendBackend] = weakref.WeakSet()
 
@@ -42,7 +41,7 @@ def acquire_device(device: int) -> Acl:
     with _runtime.lock:
         if _runtime.acl is None:
             acl = Acl()
-            acl.call("init", tolerate=(_REPEATED_INIT,))
+            _runtime.is_ours = acl.initialise()
             _runtime.acl = acl
             atexit.register(shut_down)
         if not _runtime.users[device]:
@@ -66,14 +65,18 @@ def close_at_exit(backend: AscendBackend) -> None:
 
 
 def shut_down() -> None:
-    """Closes what is open and ends pyACL. Runs at exit, where nobody can catch an error."""
+    """Closes what is open and ends pyACL, unless it is somebody else's who initialised it.
+
+    Runs at exit, where nobody can catch an error.
+    """
     for backend in list(_runtime.open):
         with _logged_errors():
             backend.close()
     with _runtime.lock, _logged_errors():
         if _runtime.acl is not None:
             acl, _runtime.acl = _runtime.acl, None
-            acl.call("finalize")
+            if _runtime.is_ours:
+                acl.call("finalize")
     atexit.unregister(shut_down)
 
 

@@ -44,7 +44,7 @@ class Slot:
         self._count = len(images)
         self._gear = next(gear for gear in self._info.gears if gear >= self._count)
         data = images.tobytes()
-        pointer = self._acl.raw("util.bytes_to_ptr", data)
+        pointer = self._acl.pointer_to(data)
         self._acl.call(
             "rt.memcpy", self._images, self._info.input_bytes[0], pointer, len(data), _TO_DEVICE
         )
@@ -67,8 +67,7 @@ class Slot:
         self._acl.call(
             "rt.memcpy", self._host, self._info.output_bytes, self._regions, size, _TO_HOST
         )
-        found: bytes = self._acl.raw("util.ptr_to_bytes", self._host, size)
-        return found
+        return self._acl.bytes_at(self._host, size)
 
     def _memory(self, taken: ExitStack, size: int) -> int:
         pointer: int = self._acl.call("rt.malloc", size, _HUGE_FIRST)
@@ -77,10 +76,10 @@ class Slot:
 
     def _dataset(self, taken: ExitStack, pointers: list[int], sizes: tuple[int, ...]) -> int:
         # Released in reverse: the dataset after the buffers in it.
-        dataset: int = self._acl.raw("mdl.create_dataset")
+        dataset: int = self._acl.made("mdl.create_dataset")
         taken.callback(self._acl.call, "mdl.destroy_dataset", dataset)
         for pointer, size in zip(pointers, sizes, strict=True):
-            buffer = self._acl.raw("create_data_buffer", pointer, size)
+            buffer = self._acl.made("create_data_buffer", pointer, size)
             taken.callback(self._acl.call, "destroy_data_buffer", buffer)
             self._acl.call("mdl.add_dataset_buffer", dataset, buffer)
         return dataset
