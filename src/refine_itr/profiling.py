@@ -96,7 +96,8 @@ def profile_model(
     Args:
         name: "default" or a bundle's folder.
         pictures: Encoded pictures to measure with.
-        device: Where the convolutions run; the CPU is measured with one thread and with all.
+        device: Where the convolutions run. The CPU is always measured as well, with one thread and
+            with more: a plan may choose it.
         threads: CPU threads that may be used; 0 means all cores.
         allow_fallback: Use the CPU where the device cannot be had.
         gallery: Number of items that each picture is compared with.
@@ -106,18 +107,19 @@ def profile_model(
 
     cores = threads or _core.max_threads()
     where, chips = _really_used(name, device, allow_fallback)
-    on_cpu = where == "cpu"
+    ways = [("cpu", count, cores // count) for count in thread_counts(cores)]
+    if where != "cpu":
+        ways.insert(0, (where, 0, chips))
     detect: list[Candidate] = []
     with ExitStack() as opened:
-        for count in thread_counts(cores) if on_cpu else (0,):
-            model = opened.enter_context(load(name, threads=count or cores, device=where))
+        for place, count, workers in ways:
+            model = opened.enter_context(load(name, threads=count or cores, device=place))
             detector = model.detectors[0]
             to_pixels = decode_worker(partial(decode, size=detector.picture_size))
             decoded = to_pixels(list(pictures))
-            workers = cores // count if on_cpu else chips
             detect.append(
                 Candidate(
-                    *(DETECT, where, count, workers, detect_worker(detector), decoded),
+                    *(DETECT, place, count, workers, detect_worker(detector), decoded),
                     sizes=detector.sizes,
                 )
             )

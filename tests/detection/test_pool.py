@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import refine_itr
 from refine_itr.detection import DetectorPool
 from refine_itr.detection.ascend import runtime
 from refine_itr.errors import DeviceError, NoDeviceLeftError
-from refine_itr.planning import Goal, make_plan
+from refine_itr.planning import BatchTime, Goal, Profile, make_plan
 from refine_itr.profiling import profile_model, sample_pictures
 from refine_itr.types import Picture, Regions
 
@@ -102,18 +103,24 @@ def test_a_single_picture_goes_to_a_chip_that_works(
     acl.assert_clean()
 
 
-def test_a_profile_names_the_chips(
+def test_a_profile_has_the_chips_and_the_cpu_and_a_plan_chooses(
     install: Install, compiled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     acl = install()
     monkeypatch.setattr("refine_itr.profiling._SECONDS", 0.01)
     profile = profile_model(compiled, sample_pictures(None)[:2], device="ascend:0-2", threads=1)
-    (chips,) = profile.stages["detect"]
+    chips, cpu = profile.stages["detect"]
     assert (chips.device, chips.max_workers, chips.threads) == ("ascend:0,1,2", 3, 0)
     assert chips.sizes == (1, 2, 4)
-    plan = make_plan(profile, Goal("max-throughput"))
-    with refine_itr.load(compiled, plan=plan) as model:
-        assert len(model.detectors) == 3
+    assert (cpu.device, cpu.max_workers, cpu.threads) == ("cpu", 1, 1)
+    for slower, workers in ((cpu, 3), (chips, 1)):
+        faster = chips if slower is cpu else cpu
+        ways = (faster, replace(slower, time=BatchTime(10.0, 10.0)))
+        stages = {**profile.stages, "detect": ways}
+        plan = make_plan(Profile(profile.cores, stages), Goal("max-throughput"))
+        assert plan.stage("detect").device == faster.device
+        with refine_itr.load(compiled, plan=plan) as model:
+            assert len(model.detectors) == workers
     runtime.shut_down()
     acl.assert_clean()
 
