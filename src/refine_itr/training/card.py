@@ -45,7 +45,7 @@ _LIMITS = (
     "It knows what its training sentences speak of, in English. Text in pictures, names of "
     "people and places, counts above three or four and left against right are beyond it. "
     "It carries the biases of its photographs and of the people who described them. Scores "
-    "compare results of one query; they are no probabilities."
+    "compare results of one query; they are no probabilities (`refine-itr calibrate` adds these)."
 )
 
 
