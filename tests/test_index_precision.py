@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,26 @@ def test_a_gallery_and_its_copy_stay_in_step(precision: Precision) -> None:
     narrow = top_k(queries, gallery.embeddings, 7, narrow=gallery.narrow)
     np.testing.assert_array_equal(narrow[0], plain[0])
     np.testing.assert_array_equal(narrow[1], plain[1])
+
+
+def test_the_rows_of_ids_follow_changes_and_are_not_looked_for_again() -> None:
+    class Walked(list[int]):
+        def __iter__(self) -> Iterator[int]:
+            raise AssertionError("all ids were walked through")
+
+    def expect_right_masks() -> None:
+        ids, gallery.ids = gallery.ids, Walked(gallery.ids)
+        for wanted in ([], [0, 3, 8], np.array([2, 7, 7]), [-1, 10**30]):
+            expected = np.isin(np.array(ids, np.int64), [int(i) for i in wanted if i < 100])
+            np.testing.assert_array_equal(gallery.mask(wanted), expected)
+        gallery.ids = ids
+
+    gallery: Gallery[str] = Gallery.empty(1)
+    for new_id in range(10):
+        gallery.put(f"key {new_id}", np.ones(1, np.float32), new_id)
+        expect_right_masks()
+    gallery.keep(lambda key: key not in ("key 0", "key 7"))
+    expect_right_masks()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])

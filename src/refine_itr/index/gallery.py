@@ -34,6 +34,7 @@ class Gallery(Generic[Key]):
     def __post_init__(self) -> None:
         self._buffer = self.embeddings
         self._rows = {key: row for row, key in enumerate(self.keys)}
+        self._row_of_id: dict[int, int] = {}
         self.narrow = narrow_gallery(self.embeddings, self.precision)
 
     @classmethod
@@ -75,6 +76,7 @@ class Gallery(Generic[Key]):
             self.keys = [self.keys[row] for row in rows]
             self.ids = [self.ids[row] for row in rows]
             self._rows = {key: row for row, key in enumerate(self.keys)}
+            self._row_of_id = {}
             self.narrow = narrow_gallery(self.embeddings, self.precision)
         return dropped
 
@@ -86,8 +88,17 @@ class Gallery(Generic[Key]):
         """
         if not isinstance(ids, Collection) or not all(isinstance(i, int | np.integer) for i in ids):
             raise InvalidInputError(f"only: expected ids (int); got {str(ids)[:80]}")
-        wanted = set(ids)
-        return np.fromiter((id_ in wanted for id_ in self.ids), np.bool_, len(self))
+        row_of = self._rows_of_ids()
+        mask = np.zeros(len(self), np.bool_)
+        mask[[row_of[id_] for id_ in ids if id_ in row_of]] = True
+        return mask
+
+    def _rows_of_ids(self) -> dict[int, int]:
+        """Returns the row of each id; made and completed here, for most galleries never need it."""
+        row_of = self._row_of_id
+        for row in range(len(row_of), len(self)):
+            row_of[self.ids[row]] = row
+        return row_of
 
     def replace(self, embeddings: FloatArray) -> None:
         """Puts other rows in the place of all, e.g. wider ones: float32 (n, columns)."""
