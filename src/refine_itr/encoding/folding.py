@@ -1,4 +1,4 @@
-"""Exact algebra on the weights, done once at load in float64.
+"""Exact algebra on the weights, done once at load: in float64, but the table of words in float32.
 
 Inside one graph layer all around the K x K relation is linear, so neighbouring matrices fold
 into one and inference multiplies half as much, with the same result:
