@@ -1,4 +1,5 @@
 #include <memory>
+#include <string>
 
 #include "arrays.h"
 #include "lease.h"
@@ -9,11 +10,18 @@
 namespace refine_itr::bindings {
 namespace {
 
+void check_depth(std::int64_t n_in, Precision precision) {
+  if (precision != Precision::int8 || n_in <= kMostInt8Inputs) return;
+  throw py::value_error("weight: expected at most " + std::to_string(kMostInt8Inputs) +
+                        " inputs in int8; got " + std::to_string(n_in));
+}
+
 std::shared_ptr<PackedMatrix> pack_matrix(const py::object& weight, const py::object& bias,
                                           const std::string& precision) {
   const auto w = read<float>(weight, "weight", {"n_out", "n_in"});
   const float* b = read_optional_vector(bias, "bias", w.dim(0));
   const Precision wanted = precision_of(precision);
+  check_depth(w.dim(1), wanted);
   const py::gil_scoped_release release;
   return std::make_shared<PackedMatrix>(w.matrix(), b, wanted);
 }
@@ -24,6 +32,7 @@ std::shared_ptr<PackedGates> pack_gates(const py::object& weight, const py::obje
   const auto w = read<float>(weight, "weight", {3 * dim, dim});
   const float* b = read_optional_vector(bias, "bias", 3 * dim);
   const Precision wanted = precision_of(precision);
+  check_depth(dim, wanted);
   const py::gil_scoped_release release;
   return std::make_shared<PackedGates>(w.matrix(), b, wanted);
 }

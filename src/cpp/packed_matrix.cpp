@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "bf16.h"
-#include "isa/dispatch.h"
 
 namespace refine_itr {
 namespace {
@@ -32,8 +31,9 @@ std::int8_t to_int8(float x, float step) noexcept {
 
 template <class RowOf>
 PackedWeight::PackedWeight(ConstMatrix weight, const float* bias, Precision precision,
-                           std::int64_t panels, std::int64_t width, const RowOf& row_of)
-    : table_(&active_table()),
+                           const KernelTable& table, std::int64_t panels, std::int64_t width,
+                           const RowOf& row_of)
+    : table_(&table),
       precision_(precision),
       n_in_(weight.cols),
       n_out_(weight.rows),
@@ -87,14 +87,16 @@ void PackedWeight::pack_column(const float* weight, float bias, std::int64_t col
   col_offset_[column] = table_->int8_offset * sum;
 }
 
-PackedMatrix::PackedMatrix(ConstMatrix weight, const float* bias, Precision precision)
-    : PackedWeight(weight, bias, precision, ceil_div(weight.rows, active_table().gemm_cols),
-                   active_table().gemm_cols, [](std::int64_t column) { return column; }) {}
+PackedMatrix::PackedMatrix(ConstMatrix weight, const float* bias, Precision precision,
+                           const KernelTable& table)
+    : PackedWeight(weight, bias, precision, table, ceil_div(weight.rows, table.gemm_cols),
+                   table.gemm_cols, [](std::int64_t column) { return column; }) {}
 
-PackedGates::PackedGates(ConstMatrix weight, const float* bias, Precision precision)
-    : PackedWeight(weight, bias, precision, ceil_div(weight.cols, active_table().width),
-                   3 * active_table().width,
-                   [dim = weight.cols, width = active_table().width](std::int64_t column) {
+PackedGates::PackedGates(ConstMatrix weight, const float* bias, Precision precision,
+                         const KernelTable& table)
+    : PackedWeight(weight, bias, precision, table, ceil_div(weight.cols, table.width),
+                   3 * table.width,
+                   [dim = weight.cols, width = table.width](std::int64_t column) {
                      const std::int64_t unit = column / (3 * width) * width + column % width;
                      const std::int64_t gate = column / width % 3;
                      return unit < dim ? gate * dim + unit : 3 * dim;

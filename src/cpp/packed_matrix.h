@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "aligned_bytes.h"
+#include "isa/dispatch.h"
 #include "isa/table.h"
 #include "matrix_view.h"
 
@@ -14,6 +16,10 @@ namespace refine_itr {
 inline std::int64_t words_of(Precision precision, std::int64_t depth) noexcept {
   return ceil_div(depth, kGroup[static_cast<int>(precision)]);
 }
+
+// The most inputs of int8 weights: so many products of an activation, up to 255 with its offset, and
+// a weight of up to 127 add up within int32.
+constexpr std::int64_t kMostInt8Inputs = std::numeric_limits<std::int32_t>::max() / (255 * 127);
 
 // y = x W^T + b. Immutable, so it may be shared between threads. Its rows, the outputs, are the
 // columns of panels: panel p, word k, column j is panel(p)[k * panel_width + j]. What a last panel
@@ -39,8 +45,9 @@ class PackedWeight {
   // weight (n_out, n_in), as torch.nn.Linear has it; bias (n_out) or null for zeros. `row_of` says
   // which row of the weight a column (of all panels) is; n_out or more: none.
   template <class RowOf>
-  PackedWeight(ConstMatrix weight, const float* bias, Precision precision, std::int64_t panels,
-               std::int64_t width, const RowOf& row_of);
+  PackedWeight(ConstMatrix weight, const float* bias, Precision precision,
+               const KernelTable& table, std::int64_t panels, std::int64_t width,
+               const RowOf& row_of);
 
  private:
   void allocate(std::int64_t columns);
@@ -63,14 +70,16 @@ class PackedWeight {
 // For KernelTable::gemm_tile: panels of gemm_cols outputs.
 class PackedMatrix : public PackedWeight {
  public:
-  PackedMatrix(ConstMatrix weight, const float* bias, Precision precision = Precision::fp32);
+  PackedMatrix(ConstMatrix weight, const float* bias, Precision precision = Precision::fp32,
+               const KernelTable& table = active_table());
 };
 
 // For KernelTable::gru_tile: W_hh and b_hh of a GRU, (3 D, D) and (3 D), gates r, z, n. A panel has
 // the three gates of `width` units.
 class PackedGates : public PackedWeight {
  public:
-  PackedGates(ConstMatrix weight, const float* bias, Precision precision = Precision::fp32);
+  PackedGates(ConstMatrix weight, const float* bias, Precision precision = Precision::fp32,
+              const KernelTable& table = active_table());
 
   std::int64_t dim() const noexcept { return n_in(); }
 };

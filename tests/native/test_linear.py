@@ -146,3 +146,17 @@ def test_int8_takes_any_magnitude(isa: str, size: float) -> None:
     _core.linear(x, _core.PackedMatrix(weight, None, "int8"), out, _core.Workspace())
     limit = product_limit(x, weight, "int8", np.float32(1e-33))
     assert_within(out, reference.linear(x, weight, np.zeros(5, np.float32)), limit)
+
+
+def test_int8_takes_no_more_inputs_than_its_sums_hold(isa: str) -> None:
+    most = 66_311
+    x, out = np.full((1, most), -1, np.float32), np.empty((1, 1), np.float32)
+    for sign in (1.0, -1.0):
+        weight = np.full((1, most), sign, np.float32)
+        _core.linear(x, _core.PackedMatrix(weight, precision="int8"), out, _core.Workspace())
+        assert out.item() == pytest.approx(-sign * most, rel=1e-6)
+    deeper = np.ones((1, most + 1), np.float32)
+    _core.PackedMatrix(deeper, precision="bf16")
+    message = f"weight: expected at most {most} inputs in int8; got {most + 1}"
+    with pytest.raises(ValueError, match=message):
+        _core.PackedMatrix(deeper, precision="int8")
