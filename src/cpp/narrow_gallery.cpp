@@ -15,8 +15,8 @@ constexpr std::int64_t kLargestCode = 127;
 constexpr float kSmallest = 0x1p-100F;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// At least x >= 0, which was computed in double: more than both roundings. The next float, since among
-// denormal numbers the factor is less than half of what lies between two.
+// At least x >= 0, which was computed in double: more than both roundings. The next float, since
+// among denormal numbers the factor is less than half of what lies between two.
 float rounded_up(double x) noexcept {
   return x > 0.0 ? std::nextafter(static_cast<float>(x * (1.0 + 0x1p-20)), kInfinity) : 0.0F;
 }

@@ -1,8 +1,9 @@
 // The threads that native calls share: they spin a little for the next piece of work, then sleep.
 //
 // A call takes what workers are idle, up to the number it asks for, and runs alone if there are
-// none: calls at the same time share as many workers as the machine has cores beside the first one,
-// or as many as one call alone once asked for. A process that forks starts the child with no workers, and works.
+// none. Workers are as many as the machine has cores beside the first one, or as many as one call
+// once asked for beside itself; calls at the same time share them and bring a thread each. A process
+// that forks starts the child with no workers, and works.
 #pragma once
 
 #include <atomic>
