@@ -253,3 +253,21 @@ def test_text_encoder_is_torch_s_gru(isa: str) -> None:
     encoder = _core.TextEncoder(table.detach().numpy(), packed, "last")
     actual = encode_texts(encoder, [[3, 1, 4, 1, 5, 9]])
     np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("precision", "least"), [("bf16", 0.9999), ("int8", 0.995)])
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_narrow_text_encoder(
+    isa: str, pooling: Literal["last", "mean"], precision: Precision, least: float
+) -> None:
+    rng = np.random.default_rng(5)
+    d = 128
+    table = normal(rng, 40, 3 * d)
+    w_hh, b_hh = normal(rng, 3 * d, d, scale=d**-0.5), normal(rng, 3 * d, scale=0.1)
+    sentences = [rng.integers(0, 40, length).tolist() for length in range(1, 31)]
+    plain = _core.TextEncoder(table, _core.PackedGates(w_hh, b_hh), pooling)
+    narrow = _core.TextEncoder(table, _core.PackedGates(w_hh, b_hh, precision), pooling)
+    exact = encode_texts(plain, sentences)
+    one, three = (encode_texts(narrow, sentences, threads) for threads in (1, 3))
+    assert (one * exact).sum(axis=1).min() >= least
+    np.testing.assert_allclose(three, one, atol=1e-6)
