@@ -88,7 +88,7 @@ def _from_safetensors(path: Path) -> StateDict:
 
     try:
         # Not load_file(): whether that has bfloat16 depends on what else is installed.
-        tensors = dict(deserialize(path.read_bytes()))
+        tensors = dict(deserialize(path.read_bytes()))  # type: ignore[no-untyped-call]
     except (SafetensorError, OSError) as exc:
         raise InvalidInputError(f"{path}: expected a safetensors file; {exc}") from exc
     return StateDict({n: _from_bytes(t, f"{path}: {n}") for n, t in tensors.items()}, str(path))
@@ -104,7 +104,8 @@ def _from_bytes(tensor: Mapping[str, Any], where: str) -> FloatArray:
         raise InvalidInputError(
             f"{where}: expected {', '.join(_NUMBERS)} or BF16; got {kind}. Save it again as float32"
         )
-    return values.reshape(tensor["shape"])
+    array: FloatArray = values.reshape(tensor["shape"])
+    return array
 
 
 def _from_torch(path: Path) -> StateDict:
