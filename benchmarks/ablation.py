@@ -100,7 +100,7 @@ def made_from(recipe: Recipe, sources: Sources) -> Row:
 
 def read_row(path: Path, wanted: Row) -> Row:
     row: Row = json.loads(path.read_text("utf-8"))
-    if row["captions"] != wanted["captions"]:
+    if row.get("captions") != wanted["captions"]:
         raise InvalidInputError(f"{path}: expected a run on these captions; take another --out")
     asked, found = wanted["recipe"], row["recipe"]
     if differing := sorted(name for name in asked if found.get(name) != asked[name]):

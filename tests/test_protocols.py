@@ -211,3 +211,33 @@ def test_no_matrix_of_scores_is_held() -> None:
         [sys.executable, "-c", MEASURE, str(n), "64"], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) < 60 << 10  # KiB
+
+
+COCO_5K = """
+import resource, time
+import numpy as np
+from refine_itr.evaluation import PROTOCOLS, measure_protocol
+rng = np.random.default_rng(0)
+def noisy(rows, spread):
+    rows = rows + spread * rng.standard_normal(rows.shape, np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+topics = rng.standard_normal((100, 1024), np.float32)
+topics /= np.linalg.norm(topics, axis=1, keepdims=True)
+images = noisy(topics[rng.integers(0, 100, 5000)], 0.05)
+texts = noisy(np.repeat(images, 5, axis=0), 0.25)
+started = time.perf_counter()
+recalls = measure_protocol(images, texts, np.repeat(np.arange(5000), 5), PROTOCOLS["coco-5k"])
+seconds = time.perf_counter() - started
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, seconds, recalls.rsum)
+"""
+
+
+def test_coco_5k_at_1024_stays_under_two_gigabytes() -> None:
+    """Of the whole process, with clustered embeddings; the time is of a machine, so only shown."""
+    done = subprocess.run(
+        [sys.executable, "-c", COCO_5K], capture_output=True, text=True, check=True
+    )
+    kib, seconds, rsum = map(float, done.stdout.split())
+    print(f"{kib / (1 << 20):.2f} GiB at most, {seconds:.1f} s, rsum {rsum:.1f}")
+    assert kib * 1024 < 2e9
+    assert 6 < rsum < 600  # neither by chance nor a matter of course

@@ -39,9 +39,10 @@ def check_container(path: Path) -> None:
                 return
         with zipfile.ZipFile(path) as archive:
             _check_sizes(archive.infolist(), path)
-            for name in archive.namelist():
-                if name.endswith(".pkl"):
-                    with archive.open(name) as pickled:
+            # All of one name, in any case: PyTorch's reader may take another than Python's.
+            for entry in archive.infolist():
+                if entry.filename.lower().endswith(".pkl"):
+                    with archive.open(entry) as pickled:
                         _check_pickles(pickled, 1, path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, MemoryError) as exc:
         raise CheckpointError(f"{path}: expected a whole checkpoint; {exc}") from exc

@@ -101,6 +101,24 @@ def test_no_bytearray_is_made(legacy: bool, tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "m")
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("hidden", ["m/DATA.PKL", "m/data.pkl"])
+def test_no_bytearray_is_hidden_by_its_name(hidden: str, tmp_path: Path) -> None:
+    """PyTorch finds a name in any case, and the first of two; Python's zipfile opens the last."""
+    torch.save({"epoch": Zeros()}, tmp_path / "m")
+    torch.save({"epoch": 1}, tmp_path / "harmless")
+    with (
+        zipfile.ZipFile(tmp_path / "m") as hostile,
+        zipfile.ZipFile(tmp_path / "harmless") as harmless,
+        zipfile.ZipFile(tmp_path / "both", "w") as both,
+    ):
+        both.writestr(hidden, hostile.read("m/data.pkl"))
+        if hidden == "m/data.pkl":
+            both.writestr(hidden, harmless.read("harmless/data.pkl"))
+    with pytest.raises(CheckpointError, match="it has a bytearray"):
+        read_checkpoint(tmp_path / "both")
+
+
 def test_compressed_checkpoints_are_refused(tmp_path: Path) -> None:
     """A megabyte of zeros a kilobyte: what was declared is not allocated."""
     torch.save({"model": [{"a": torch.zeros(1 << 20)}, {}]}, tmp_path / "m")

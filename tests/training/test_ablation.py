@@ -86,6 +86,9 @@ def test_a_table_and_no_second_training(
     sources.train.with_name("val.jsonl").write_bytes(sources.train.read_bytes() + b"\n")
     assert ablation.main(given) == 2
     assert "expected a run on these captions" in capsys.readouterr().err
+    (tmp_path / "out/full/row.json").write_text("{}")  # as before rows named their captions
+    assert ablation.main(given) == 2
+    assert "expected a run on these captions" in capsys.readouterr().err
 
 
 def test_a_stopped_variation_goes_on(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _UNUSED = "num_batches_tracked"  # BatchNorm's counter: only training asks for it
+# By safetensors' names; the counter is an I64.
+_NUMBERS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8"}
 
 
 class StateDict:
@@ -82,18 +84,28 @@ def read_state(weights: str, url: str) -> StateDict:
 
 
 def _from_safetensors(path: Path) -> StateDict:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors import SafetensorError, deserialize
 
     try:
-        return StateDict(load_file(path), str(path))
-    except SafetensorError as exc:
+        # Not load_file(): whether that has bfloat16 depends on what else is installed.
+        tensors = dict(deserialize(path.read_bytes()))  # type: ignore[no-untyped-call]
+    except (SafetensorError, OSError) as exc:
         raise InvalidInputError(f"{path}: expected a safetensors file; {exc}") from exc
-    except (AttributeError, KeyError, TypeError) as exc:  # 8-bit floats, and often bfloat16
+    return StateDict({n: _from_bytes(t, f"{path}: {n}") for n, t in tensors.items()}, str(path))
+
+
+def _from_bytes(tensor: Mapping[str, Any], where: str) -> FloatArray:
+    kind, content = tensor["dtype"], tensor["data"]
+    if kind == "BF16":  # the upper half of a float32
+        values = (np.frombuffer(content, "<u2").astype(np.uint32) << 16).view(np.float32)
+    elif kind in _NUMBERS:
+        values = np.frombuffer(content, _NUMBERS[kind])
+    else:
         raise InvalidInputError(
-            f"{path}: expected numbers that NumPy has, such as float32 or float16; {exc}. "
-            "Save it again as float32"
-        ) from exc
+            f"{where}: expected {', '.join(_NUMBERS)} or BF16; got {kind}. Save it again as float32"
+        )
+    array: FloatArray = values.reshape(tensor["shape"])
+    return array
 
 
 def _from_torch(path: Path) -> StateDict:
