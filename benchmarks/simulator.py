@@ -91,9 +91,7 @@ def cpu_plan(
 
     def stage(name: str, workers: int, threads: int) -> PlannedStage:
         option = next(o for o in profile.stages[name] if o.threads == threads)
-        return PlannedStage(
-            name, "cpu", threads, workers, cap, option.time, crowding=option.crowding
-        )
+        return PlannedStage.of(name, option, workers, cap)
 
     stages = (
         stage("decode", 1, 1),

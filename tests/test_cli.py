@@ -191,7 +191,7 @@ def test_brackets_in_a_name_are_no_markup(  # type: ignore[no-untyped-def]
     file.parent.mkdir()
     assert str(file) in run("index", file, photos, "-m", bundle).out
     stage = {"name": "[/x]", "device": "[/y]", "threads": 1, "workers": 1, "cap": 1, "sizes": []}
-    stage |= {"time": {"setup_s": 0, "per_item_s": 0.01}, "crowding": 1}
+    stage |= {"time": {"setup_s": 0, "per_item_s": 0.01}, "crowding": 1, "wake_s": 0}
     plan = {"goal": "g", "cores": 1, "stages": [stage], "throughput": None, "delay_s": None}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     result = run("simulate", "--plan", tmp_path / "plan.json")

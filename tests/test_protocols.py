@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from memory import run_measured
 from tiny import random_weights, tiny_config, tiny_tokenizer, write_tiny_bundle
 
 import refine_itr
@@ -192,29 +191,27 @@ def test_photographs_with_features_only(run, photos: Path, tmp_path: Path) -> No
 
 
 MEASURE = """
-import resource, sys
+import sys
 import numpy as np
 from refine_itr.evaluation import PROTOCOLS, Protocol, measure_protocol
 n, dim = map(int, sys.argv[1:])
 rng = np.random.default_rng(0)
 images = rng.standard_normal((n, dim), np.float32)
 texts = rng.standard_normal((5 * n, dim), np.float32)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_kib()
 measure_protocol(images, texts, np.repeat(np.arange(n), 5), Protocol(n, 1), threads=2)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak_kib() - before)
 """
 
 
 def test_no_matrix_of_scores_is_held() -> None:
     n = 3000  # the matrix would be 180 MB
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(n), "64"], capture_output=True, text=True, check=True
-    )
-    assert int(done.stdout) < 60 << 10  # KiB
+    (kib,) = run_measured(MEASURE, n, 64)
+    assert kib < 60 << 10
 
 
 COCO_5K = """
-import resource, time
+import time
 import numpy as np
 from refine_itr.evaluation import PROTOCOLS, measure_protocol
 rng = np.random.default_rng(0)
@@ -228,16 +225,13 @@ texts = noisy(np.repeat(images, 5, axis=0), 0.25)
 started = time.perf_counter()
 recalls = measure_protocol(images, texts, np.repeat(np.arange(5000), 5), PROTOCOLS["coco-5k"])
 seconds = time.perf_counter() - started
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, seconds, recalls.rsum)
+print(peak_kib(), seconds, recalls.rsum)
 """
 
 
 def test_coco_5k_at_1024_stays_under_two_gigabytes() -> None:
     """Of the whole process, with clustered embeddings; the time is of a machine, so only shown."""
-    done = subprocess.run(
-        [sys.executable, "-c", COCO_5K], capture_output=True, text=True, check=True
-    )
-    kib, seconds, rsum = map(float, done.stdout.split())
+    kib, seconds, rsum = run_measured(COCO_5K)
     print(f"{kib / (1 << 20):.2f} GiB at most, {seconds:.1f} s, rsum {rsum:.1f}")
     assert kib * 1024 < 2e9
     assert 6 < rsum < 600  # neither by chance nor a matter of course

@@ -217,6 +217,7 @@ def test_a_profile_has_the_device_that_was_really_used(
         )
         assert [o.device for o in profile.stages["detect"]] == ["cpu", "cpu"]
         assert [o.threads for o in profile.stages["detect"]] == [1, 2]
+        assert all(0 <= o.wake_s < 1 for options in profile.stages.values() for o in options)
 
 
 # -- commands

@@ -34,7 +34,7 @@ from refine_itr.assembly import (
 )
 from refine_itr.errors import InvalidInputError, PictureError
 from refine_itr.index import search_worker
-from refine_itr.planning import BatchTime, Profile, StageOption, fit_batch_time
+from refine_itr.planning import REST_S, BatchTime, Profile, StageOption, fit_batch_time
 from refine_itr.types import FloatArray
 
 _log = logging.getLogger("refine_itr")
@@ -42,6 +42,7 @@ _log = logging.getLogger("refine_itr")
 _SIZES = (1, 2, 4, 8, 16)
 _SECONDS = 0.25  # for each size
 _LEAST_RUNS = 3
+_RESTED_RUNS = 15
 # What a batch costs in a real pipeline beyond its work: waking threads, the interpreter's lock,
 # caches gone cold. 0.3 to 0.8 ms where it was measured (caps of 1 against caps of 16, two cores);
 # one run cannot tell it from a machine's noise.
@@ -74,9 +75,10 @@ class Candidate:
     inputs: Sequence[Any]
     sizes: tuple[int, ...] = ()
 
-    def run(self, size: int) -> float:
-        """Runs a batch and returns its seconds."""
-        batch = [self.inputs[i % len(self.inputs)] for i in range(size)]
+    def run(self, size: int, turn: int = 0) -> float:
+        """Runs a batch, of other inputs at each turn, and returns its seconds."""
+        first = turn * size
+        batch = [self.inputs[i % len(self.inputs)] for i in range(first, first + size)]
         started = time.perf_counter()
         self.work(batch)
         return time.perf_counter() - started
@@ -169,7 +171,7 @@ def search_candidates(gallery: FloatArray, cores: int) -> list[Candidate]:
 
 
 def measure(candidates: Sequence[Candidate], cores: int) -> Profile:
-    """Times all candidates at several batch sizes, then beside busy cores, and fits t + a b.
+    """Times all candidates at several batch sizes and fits t + a b; then rested, beside busy cores.
 
     t has what handing a batch over costs as well.
     """
@@ -179,7 +181,7 @@ def measure(candidates: Sequence[Candidate], cores: int) -> Profile:
         for candidate, median in zip(able, _in_turns(able, size), strict=True):
             seconds[candidates.index(candidate)][size] = median
     stages: dict[str, tuple[StageOption, ...]] = {}
-    for candidate, times in zip(candidates, seconds, strict=True):
+    for candidate, times, rested in zip(candidates, seconds, _rested(candidates), strict=True):
         fitted = fit_batch_time(list(times), list(times.values()))
         option = StageOption(
             candidate.device,
@@ -188,6 +190,7 @@ def measure(candidates: Sequence[Candidate], cores: int) -> Profile:
             candidate.max_workers,
             candidate.sizes,
             _crowding(candidate),
+            max(0.0, rested - fitted(_least_size(candidate))),
         )
         stages[candidate.stage] = (*stages.get(candidate.stage, ()), option)
     return Profile(cores, stages)
@@ -204,8 +207,31 @@ def _in_turns(candidates: Sequence[Candidate], size: int) -> list[float]:
     deadline = time.perf_counter() + _SECONDS * len(candidates)
     while len(runs[0]) <= _LEAST_RUNS or time.perf_counter() < deadline:
         for candidate, own in zip(candidates, runs, strict=True):
-            own.append(candidate.run(size))
+            own.append(candidate.run(size, len(own)))
     return [statistics.median(own[1:]) for own in runs]  # the first one warms up
+
+
+def _rested(candidates: Sequence[Candidate]) -> list[float]:
+    """Returns each one's median time for its smallest batch when all have rested before.
+
+    After each rest a batch goes through one candidate of each stage: the first ones wake the cores
+    for those that follow, as in a pipeline.
+    """
+    stages: dict[str, list[int]] = {}
+    for place, candidate in enumerate(candidates):
+        stages.setdefault(candidate.stage, []).append(place)
+    runs: list[list[float]] = [[] for _ in candidates]
+    for turn in range(_RESTED_RUNS):
+        for way in range(max(map(len, stages.values()))):
+            time.sleep(REST_S)
+            for places in stages.values():
+                place = places[way % len(places)]
+                runs[place].append(candidates[place].run(_least_size(candidates[place]), turn))
+    return [statistics.median(own) for own in runs]
+
+
+def _least_size(candidate: Candidate) -> int:
+    return (candidate.sizes or _SIZES)[0]
 
 
 def _crowding(candidate: Candidate) -> float:

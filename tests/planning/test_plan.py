@@ -152,6 +152,7 @@ def damaged(change: Any) -> Any:
         (lambda d: d["stages"][1].update(name="detect"), "expected different names"),
         (lambda d: d["stages"][0].update(sizes=[2, 1]), "sizes: expected a list of ascending"),
         (lambda d: d["stages"][0].update(crowding=0.5), "crowding: expected a number from 1"),
+        (lambda d: d["stages"][0].update(wake_s=-1), r"wake_s: expected a number from 0"),
         (lambda d: d["stages"][0]["time"].update(setup_s=-1), r"time\.setup_s: expected a number"),
         (lambda d: d["stages"][0]["time"].update(setup_s=0, per_item_s=0), "above 0; got 0 and 0"),
         (lambda d: d.update(throughput=float("nan")), r"plan\.throughput: expected a number"),

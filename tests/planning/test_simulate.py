@@ -79,6 +79,17 @@ def test_cpu_stages_share_the_cores() -> None:
     assert lonely.throughput == pytest.approx(100, rel=0.01)
 
 
+def test_a_worker_that_stood_still_takes_longer() -> None:
+    sleepy = PlannedStage("b", "cpu", 1, 1, 1, BatchTime(0, 0.001), wake_s=0.004)
+    rare = simulate(plan_of(sleepy), rate=0.01, items=100)
+    assert rare.delay_mean_s == pytest.approx(0.005)
+    # An item every 25 ms. It rests for 25 - 1 - w, so w = 4 (24 - w) / 50.
+    behind = simulate(plan_of(card("a", BatchTime(0, 0.025), 1), sleepy), items=1000)
+    assert behind.utilisation["b"] == pytest.approx((1 + 1.92 / 1.08) / 25, rel=0.01)
+    busy = PlannedStage("a", "cpu", 1, 1, 1, BatchTime(0, 0.01), wake_s=0.02)
+    assert simulate(plan_of(busy), items=1000).throughput == pytest.approx(100, rel=0.01)
+
+
 STAGES = st.lists(
     st.builds(
         PlannedStage,

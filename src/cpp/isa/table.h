@@ -118,7 +118,7 @@ struct KernelTable {
   std::int64_t width;      // of a register, in words
   std::int64_t gemm_rows;  // largest tile; gemm_cols is also the width of a packed panel
   std::int64_t gemm_cols;
-  std::int64_t gru_rows;
+  std::int64_t gru_rows[kPrecisions];
   int left_group[kPrecisions];  // numbers in a word of A
   // What is added to quantised activations to make them unsigned, or 0.
   std::int32_t int8_offset;

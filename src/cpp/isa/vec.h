@@ -14,10 +14,14 @@
 //   reduce_add4        the sums of four vectors, next to each other
 //   store_bf16         rounded to the nearest bfloat16, ties to even; a NaN stays one
 //   store_activations  numbers in -127 .. 127 rounded to 8 bits, plus kInt8Offset
-//   bf16_even, _odd    the first and the second of each pair, as floats
-//   dot_bf16(s, a, b)  s + a0 b0 + a1 b1 per word, in float
+//   bf16_even, _odd    the first and the second of each pair, as floats (where there is no
+//                      REFINE_ITR_NATIVE_BF16)
+//   dot_bf16(s, a, b)  s + a0 b0 + a1 b1 per word, in float (where there is)
 //   dot_int8(s, a, b)  s + a0 b0 + .. + a3 b3 per word, in int32: a as store_activations writes
-//                      them, b signed in -127 .. 127
+//                      them, b signed in -127 .. 127 (where there is a REFINE_ITR_NATIVE_INT8)
+//   uint8_even, _odd, int8_even, _odd   the first and the third of each four, or the other two, as
+//                      pairs of 16 bits (where there is none)
+//   dot_int16(s, a, b) s + a0 b0 + a1 b1 per word of such pairs, in int32 (there too)
 #pragma once
 
 #include <cstdint>

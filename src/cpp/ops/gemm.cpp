@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
+#include "ops/cache.h"
 #include "parallel.h"
 
 namespace refine_itr {
 namespace {
 
-// Words of packed rows that stay in the second-level cache while all panels pass by.
-constexpr std::int64_t kBlockWords = 128 << 10;
 // With blocks of fewer tiles, the threads would read the right-hand matrix too often.
 constexpr std::int64_t kLeastBlockTiles = 3;
 
@@ -92,7 +91,8 @@ void multiply_columns(Gemm gemm, ConstMatrix a, int threads, WorkspaceScope& sco
 std::int64_t rows_of_block(const KernelTable& table, std::int64_t rows, std::int64_t row_words,
                            int threads) noexcept {
   const std::int64_t tile_words = table.gemm_rows * ceil_div(row_words, kPassWords) * kPassStride;
-  const auto cached = kBlockWords / std::clamp<std::int64_t>(tile_words, 1, kBlockWords);
+  const std::int64_t words = cached_words();
+  const auto cached = words / std::clamp<std::int64_t>(tile_words, 1, words);
   const std::int64_t tiles = ceil_div(rows, table.gemm_rows);
   const std::int64_t blocks = ceil_div(tiles, cached);
   // A multiple of the threads, so that all end at about the same time.

@@ -2,15 +2,12 @@
 
 #include <algorithm>
 
+#include "ops/cache.h"
 #include "ops/gemm.h"
 #include "parallel.h"
 
 namespace refine_itr {
 namespace {
-
-// Words of packed states that stay in the second-level cache while W_hh passes by. Sequences run in
-// groups of so many, longest first, so that those of a group end at about the same step.
-constexpr std::int64_t kGroupWords = 128 << 10;
 
 struct GruCall {
   GateSource gates;
@@ -19,6 +16,10 @@ struct GruCall {
   SequencePooling pooling;
   Matrix out;
   const KernelTable& table;
+
+  std::int64_t tile_rows() const {
+    return table.gru_rows[static_cast<int>(w_hh.precision())];
+  }
 };
 
 // What one thread has for itself.
@@ -103,7 +104,7 @@ void run_step(const GruCall& call, const Group& group, std::int64_t active, std:
   for (std::int64_t i = 0; i < active; ++i) {
     scratch.x[i] = call.gates.row(call.sequences.offsets[group.members[i]] + step);
   }
-  PackedRows rows = with_rows(scratch.rows, active, call.table.gru_rows);
+  PackedRows rows = with_rows(scratch.rows, active, call.tile_rows());
   prepare_rows(group, step, rows);
   const auto run = call.table.gru_tile[static_cast<int>(call.w_hh.precision())];
   const std::int64_t direction = step % 2 == 0 ? 1 : -1;
@@ -156,10 +157,14 @@ void gru(GateSource gates, Sequences sequences, const PackedGates& w_hh, Sequenc
   if (sequences.count == 0) return;
   const GruCall call{gates, sequences, w_hh, pooling, out, w_hh.table()};
   const std::int64_t dim = w_hh.dim();
-  const std::int64_t most = call.table.gru_rows;
+  const std::int64_t most = call.tile_rows();
   const int used = threads_for(threads, sequences.count * 3 * dim * w_hh.depth());  // of one step
-  const std::int64_t size = std::clamp(kGroupWords / std::max<std::int64_t>(1, w_hh.depth()) / most * most, most,
-                                       ceil_div(sequences.count, most) * most);
+  // Sequences run in groups whose states stay in the cache while W_hh passes by, longest first, so
+  // that those of a group end at about the same step.
+  const int group = call.table.left_group[static_cast<int>(w_hh.precision())];
+  const std::int64_t cached = cached_words() / std::max<std::int64_t>(1, ceil_div(dim, group));
+  const std::int64_t size =
+      std::clamp(cached / most * most, most, ceil_div(sequences.count, most) * most);
 
   WorkspaceScope scope(workspace);
   const std::int64_t* order = longest_first(sequences, scope);

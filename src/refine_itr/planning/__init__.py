@@ -5,10 +5,11 @@ from refine_itr.planning.control import CapController
 from refine_itr.planning.goal import Goal, parse_goal
 from refine_itr.planning.make import make_plan, more_devices
 from refine_itr.planning.plan import Plan, PlannedStage
-from refine_itr.planning.profile import Profile, StageOption
+from refine_itr.planning.profile import REST_S, Profile, StageOption
 from refine_itr.planning.simulate import Simulation, simulate, simulate_sequential
 
 __all__ = [
+    "REST_S",
     "BatchTime",
     "CapController",
     "Goal",

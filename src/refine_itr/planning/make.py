@@ -90,10 +90,10 @@ def _cpu(plan: Plan) -> bool:
 def _ways(profile: Profile, goal: Goal) -> _Ways:
     return [
         [
-            PlannedStage(name, o.device, o.threads, workers, cap, o.time, o.sizes, o.crowding)
-            for o in options
-            for workers in _worker_counts(o)
-            for cap in _caps(o, goal)
+            PlannedStage.of(name, option, workers, cap)
+            for option in options
+            for workers in _worker_counts(option)
+            for cap in _caps(option, goal)
         ]
         for name, options in profile.stages.items()
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from refine_itr.errors import InvalidInputError
 from refine_itr.planning.batch_time import BatchTime
 from refine_itr.planning.fields import Fields, load_json
-from refine_itr.planning.profile import read_time
+from refine_itr.planning.profile import StageOption, read_time
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class PlannedStage:
         time: Of a batch of one worker; None if it was not measured.
         sizes: Batch sizes that the device takes, ascending; none means any.
         crowding: How many times longer a batch takes when all other cores are busy.
+        wake_s: Seconds more that a batch takes after a rest of ``REST_S``.
     """
 
     name: str
@@ -36,6 +37,15 @@ class PlannedStage:
     time: BatchTime | None = None
     sizes: tuple[int, ...] = ()
     crowding: float = 1.0
+    wake_s: float = 0.0
+
+    @classmethod
+    def of(cls, name: str, option: StageOption, workers: int, cap: int) -> PlannedStage:
+        """Returns the stage run in one of a profile's ways."""
+        return cls(
+            *(name, option.device, option.threads, workers, cap),
+            *(option.time, option.sizes, option.crowding, option.wake_s),
+        )
 
     @cached_property
     def capacity(self) -> float:
@@ -122,7 +132,7 @@ class Plan:
 
 
 def _stage(data: object, where: str) -> PlannedStage:
-    names = ("name", "device", "threads", "workers", "cap", "time", "sizes", "crowding")
+    names = ("name", "device", "threads", "workers", "cap", "time", "sizes", "crowding", "wake_s")
     fields = Fields(data, where, names)
     assert isinstance(data, Mapping)
     time = data["time"]
@@ -135,4 +145,5 @@ def _stage(data: object, where: str) -> PlannedStage:
         time=None if time is None else read_time(time, f"{where}.time"),
         sizes=fields.sizes("sizes"),
         crowding=fields.factor("crowding"),
+        wake_s=fields.seconds("wake_s"),
     )

@@ -10,6 +10,8 @@ from refine_itr.errors import InvalidInputError
 from refine_itr.planning.batch_time import BatchTime
 from refine_itr.planning.fields import Fields, load_json
 
+REST_S = 0.05
+
 
 @dataclass(frozen=True)
 class StageOption:
@@ -23,6 +25,8 @@ class StageOption:
         sizes: Batch sizes that the device takes, ascending; none means any.
         crowding: How many times longer a batch takes when all other cores are busy: they share
             caches, memory and power.
+        wake_s: Seconds more that a batch takes after a rest of ``REST_S``: cores and threads
+            sleep, caches are cold.
     """
 
     device: str
@@ -31,6 +35,7 @@ class StageOption:
     max_workers: int
     sizes: tuple[int, ...] = ()
     crowding: float = 1.0
+    wake_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ def read_time(data: object, where: str) -> BatchTime:
 
 
 def _option(data: object, where: str) -> StageOption:
-    names = ("device", "threads", "time", "max_workers", "sizes", "crowding")
+    names = ("device", "threads", "time", "max_workers", "sizes", "crowding", "wake_s")
     fields = Fields(data, where, names)
     assert isinstance(data, Mapping)
     return StageOption(
@@ -100,4 +105,5 @@ def _option(data: object, where: str) -> StageOption:
         max_workers=fields.whole("max_workers", 1),
         sizes=fields.sizes("sizes"),
         crowding=fields.factor("crowding"),
+        wake_s=fields.seconds("wake_s"),
     )

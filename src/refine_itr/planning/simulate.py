@@ -4,7 +4,8 @@ It follows the pipeline's rules: a free worker takes what waits, up to the cap; 
 batch for each worker and one more, or one of the stage before; a worker that cannot hand on keeps
 its results and stands still. CPU batches share the cores: each slows down by its crowding as the
 other cores fill, and when their threads are more than the cores, all of them slow down in
-proportion. Times are those of the plan, without noise; arrivals are Poisson.
+proportion. Times are those of the plan, without noise; a worker that stood still for a while takes
+longer for its next batch, in proportion up to ``REST_S``. Arrivals are Poisson.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Literal
 
 from refine_itr.errors import InvalidInputError
 from refine_itr.planning.plan import Plan, PlannedStage
+from refine_itr.planning.profile import REST_S
 
 Dispatch = Literal["greedy", "fixed"]
 
@@ -90,6 +92,7 @@ class _Batch:
 class _Worker:
     batch: _Batch | None = None  # running
     held: deque[int] = field(default_factory=deque)  # finished, not handed on
+    rests_since: float = 0.0  # when its last batch was finished
 
 
 class _Station:
@@ -100,7 +103,7 @@ class _Station:
         self.queue: deque[int] = deque()
         self.limit = max(planned.cap * (planned.workers + 1), coming)
         self.workers = [_Worker() for _ in range(planned.workers)]
-        self.idle = list(self.workers)
+        self.idle = deque(self.workers)  # the one that has rested longest takes the next batch
         self.blocked: deque[_Worker] = deque()
         self.busy_s = 0.0
 
@@ -223,12 +226,16 @@ class _Run:
             if not size:
                 break
             items = [station.queue.popleft() for _ in range(size)]
-            batch = _Batch(items, station.time(size))
-            worker = station.idle.pop()
+            worker = station.idle.popleft()
+            batch = _Batch(items, station.time(size) + self._waking(station, worker))
             worker.batch = batch
             self._running.append((station, worker, batch))
             started = True
         return started
+
+    def _waking(self, station: _Station, worker: _Worker) -> float:
+        rest = self._now - worker.rests_since
+        return station.planned.wake_s * min(1.0, rest / REST_S)
 
     def _no_more(self, place: int) -> bool:
         """Whether nothing more can come to a stage: then a partial batch must start."""
@@ -257,6 +264,7 @@ class _Run:
                 still.append((station, worker, batch))
             else:
                 worker.held.extend(batch.items)
+                worker.rests_since = self._now
                 station.blocked.append(worker)
         self._running = still
         if arrives and self._next_arrival <= self._now + 1e-12:

@@ -11,36 +11,38 @@ namespace {
 constexpr int kDotCols = 4;
 
 struct DotFp32 {
+  using P = Fp32;
   static constexpr bool kPadded = false;
-  using Sum = Vec;
-  using Numbers = Vec;
-  static Sum start() { return zero(); }
-  static Numbers read(const void* p, std::int64_t n) {
-    const float* x = static_cast<const float*>(p);
-    return n == kWidth ? load(x) : load_n(x, n);
+  static Vec left(const std::uint32_t* p, std::int64_t n, int) {
+    return n == kWidth ? P::read(p, 0) : P::read_n(p, n, 0);
   }
-  static Sum step(Sum sum, Numbers a, Numbers b) { return fma(a, b, sum); }
-  static Vec lanes(Sum sum) { return sum; }
+  static Vec right(const std::uint32_t* p, std::int64_t n, int) { return left(p, n, 0); }
 };
 
 struct DotBf16 {
+  using P = Bf16;
   static constexpr bool kPadded = true;
-  using Sum = Vec;
-  using Numbers = Words;
-  static Sum start() { return zero(); }
-  static Numbers read(const void* p, std::int64_t) { return load_words(p); }
-  static Sum step(Sum sum, Numbers a, Numbers b) { return dot_bf16(sum, a, b); }
-  static Vec lanes(Sum sum) { return sum; }
+  static P::Operand left(const std::uint32_t* p, std::int64_t, int part) {
+    return P::read(p, part);
+  }
+  static P::Operand right(const std::uint32_t* p, std::int64_t, int part) {
+    return P::read(p, part);
+  }
 };
 
 struct DotInt8 {
+  using P = Int8;
   static constexpr bool kPadded = true;
-  using Sum = Words;
-  using Numbers = Words;
-  static Sum start() { return zero_words(); }
-  static Numbers read(const void* p, std::int64_t) { return load_words(p); }
-  static Sum step(Sum sum, Numbers a, Numbers b) { return dot_int8(sum, a, b); }
-  static Vec lanes(Sum sum) { return to_float(sum); }
+  static P::Operand left(const std::uint32_t* p, std::int64_t, int part) {
+#if defined(REFINE_ITR_NATIVE_INT8)
+    return P::read(p, part);
+#else
+    return part == 0 ? uint8_even(load_words(p)) : uint8_odd(load_words(p));
+#endif
+  }
+  static P::Operand right(const std::uint32_t* p, std::int64_t, int part) {
+    return P::read(p, part);
+  }
 };
 
 // Memory to bring into the cache: so many lines at each step along the depth.
@@ -61,16 +63,21 @@ inline Ahead ahead_of(const DotRows& rows, std::int64_t tile_rows) {
 }
 
 template <class Form, int kA, int kB>
-inline void dot_step(const std::int32_t* a, std::int64_t a_stride, const std::int32_t* b,
-                     std::int64_t b_stride, std::int64_t n, typename Form::Sum (&sum)[kA][kB]) {
-  typename Form::Numbers left[kA];
+inline void dot_step(const std::uint32_t* a, std::int64_t a_stride, const std::uint32_t* b,
+                     std::int64_t b_stride, std::int64_t n,
+                     typename Form::P::Sum (&sum)[kA][kB]) {
+  using P = typename Form::P;
+#pragma GCC unroll 2
+  for (int part = 0; part < P::kParts; ++part) {
+    typename P::Operand left[kA];
 #pragma GCC unroll 6
-  for (int i = 0; i < kA; ++i) left[i] = Form::read(a + i * a_stride, n);
+    for (int i = 0; i < kA; ++i) left[i] = Form::left(a + i * a_stride, n, part);
 #pragma GCC unroll 4
-  for (int j = 0; j < kB; ++j) {
-    const typename Form::Numbers right = Form::read(b + j * b_stride, n);
+    for (int j = 0; j < kB; ++j) {
+      const typename P::Operand right = Form::right(b + j * b_stride, n, part);
 #pragma GCC unroll 6
-    for (int i = 0; i < kA; ++i) sum[i][j] = Form::step(sum[i][j], left[i], right);
+      for (int i = 0; i < kA; ++i) sum[i][j] = P::multiply_add(left[i], right, sum[i][j]);
+    }
   }
 }
 
@@ -78,13 +85,14 @@ template <class Form, int kA, int kB>
 void dot_tile(const DotRows& rows, std::int64_t row_a, std::int64_t row_b, Ahead& ahead) {
   const std::int64_t a_stride = rows.a_stride;
   const std::int64_t b_stride = rows.b_stride;
-  const std::int32_t* a = static_cast<const std::int32_t*>(rows.a) + row_a * a_stride;
-  const std::int32_t* b = static_cast<const std::int32_t*>(rows.b) + row_b * b_stride;
-  typename Form::Sum sum[kA][kB];
+  const std::uint32_t* a = static_cast<const std::uint32_t*>(rows.a) + row_a * a_stride;
+  const std::uint32_t* b = static_cast<const std::uint32_t*>(rows.b) + row_b * b_stride;
+  using P = typename Form::P;
+  typename P::Sum sum[kA][kB];
 #pragma GCC unroll 6
   for (int i = 0; i < kA; ++i) {
 #pragma GCC unroll 4
-    for (int j = 0; j < kB; ++j) sum[i][j] = Form::start();
+    for (int j = 0; j < kB; ++j) sum[i][j] = P::none();
   }
   const std::int64_t lines = ahead.next < ahead.end ? ahead.lines : 0;
   const char* next = ahead.next;
@@ -104,7 +112,7 @@ void dot_tile(const DotRows& rows, std::int64_t row_a, std::int64_t row_b, Ahead
   for (int i = 0; i < kA; ++i) {
     Vec lanes[kDotCols];
 #pragma GCC unroll 4
-    for (int j = 0; j < kDotCols; ++j) lanes[j] = Form::lanes(sum[i][kB == kDotCols ? j : 0]);
+    for (int j = 0; j < kDotCols; ++j) lanes[j] = P::number(sum[i][kB == kDotCols ? j : 0]);
     float sums[kDotCols];
     float* target = kB == kDotCols ? out + i * rows.out_stride : sums;
     reduce_add4(lanes[0], lanes[1], lanes[2], lanes[3], target);

@@ -10,6 +10,9 @@ namespace {
 constexpr int kGates = 3;
 
 template <class P>
+constexpr int kGruTileRows = P::kParts == 1 ? kGruRows : kWideGruRows;
+
+template <class P>
 inline Vec gru_gate(const GruTile& tile, int r, int gate, typename P::Sum sum) {
   const std::int64_t column = gate * kWidth;
   const Vec u = product_value<P>(tile.product, sum, r, column, kWidth);
@@ -50,7 +53,7 @@ void gru_dispatch(const GruTile& tile) {
 
 template <class P>
 void gru_tile(const GruTile& tile) noexcept {
-  gru_dispatch<P, kGruRows>(tile);
+  gru_dispatch<P, kGruTileRows<P>>(tile);
 }
 
 }  // namespace

@@ -13,10 +13,13 @@ float multiply_add_rounds(const std::uint32_t* operands, std::int64_t rounds) no
 #pragma GCC unroll 32
   for (int i = 0; i < kSums; ++i) sum[i] = P::sum_at(operands + i * kWidth);
   const typename P::Operand a = P::spread(operands);
-  const typename P::Operand b = P::read(operands);
+  const typename P::Operand b = P::read(operands, 0);
   for (std::int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 2
+    for (int part = 0; part < P::kParts; ++part) {
 #pragma GCC unroll 32
-    for (int i = 0; i < kSums; ++i) sum[i] = P::multiply_add(a, b, sum[i]);
+      for (int i = 0; i < kSums; ++i) sum[i] = P::multiply_add(a, b, sum[i]);
+    }
   }
 #pragma GCC unroll 32
   for (int i = 1; i < kSums; ++i) sum[0] = P::join(sum[0], sum[i]);

@@ -56,21 +56,46 @@ inline float quantised_size(const float* x, std::int64_t depth) {
   return reduce_max(size) + reduce_add(poison);
 }
 
+// x (n) quantised, the last word filled up with zeros.
+inline void quantise(const float* x, std::int64_t n, Vec steps, std::uint8_t* out) {
+  for (std::int64_t i = 0; i < n; i += kWidth) {
+    const std::int64_t lanes = lanes_of(n - i, 0);
+    store_activations(out + i, mul(load_n(x + i, lanes), steps), lanes);
+  }
+  for (std::int64_t i = n; i % 4 != 0; ++i) out[i] = 0;
+}
+
+#if defined(REFINE_ITR_NATIVE_INT8)
+
+inline void pack_int8(const float* x, std::int64_t n, Vec steps, std::uint32_t* a) {
+  quantise(x, n, steps, reinterpret_cast<std::uint8_t*>(a));
+}
+
+#else
+
+// As 16 bits: those of the even numbers of a word, then those of the odd ones.
+inline void pack_int8(const float* x, std::int64_t n, Vec steps, std::uint32_t* a) {
+  alignas(64) std::uint8_t bytes[4 * kPassWords / Int8::kParts];
+  quantise(x, n, steps, bytes);
+  for (std::int64_t i = 0; i < (n + 3) / 4; ++i) {
+    std::uint32_t word;
+    __builtin_memcpy(&word, bytes + 4 * i, sizeof(word));
+    a[2 * i] = word & 0x00FF00FF;
+    a[2 * i + 1] = word >> 8 & 0x00FF00FF;
+  }
+}
+
+#endif
+
 void pack_row_int8(const float* x, std::int64_t depth, std::uint32_t* a, std::int64_t a_pass,
                    float* row_scale) noexcept {
-  constexpr std::int64_t kPass = 4 * kPassWords;
+  constexpr std::int64_t kPass = 4 * kPassWords / Int8::kParts;
   const float size = quantised_size(x, depth);
   const bool vanishes = size < kLeastSize;
   *row_scale = vanishes ? 0.0F : size / 127.0F;
   const Vec steps = broadcast(vanishes ? 0.0F : 127.0F / size);
   for (; depth > 0; depth -= kPass, x += kPass, a += a_pass) {
-    const std::int64_t n = depth < kPass ? depth : kPass;
-    auto* out = reinterpret_cast<std::uint8_t*>(a);
-    for (std::int64_t i = 0; i < n; i += kWidth) {
-      const std::int64_t lanes = lanes_of(n - i, 0);
-      store_activations(out + i, mul(load_n(x + i, lanes), steps), lanes);
-    }
-    for (std::int64_t i = n; i % 4 != 0; ++i) out[i] = 0;
+    pack_int8(x, depth < kPass ? depth : kPass, steps, a);
   }
 }
 

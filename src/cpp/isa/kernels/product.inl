@@ -14,16 +14,21 @@ inline std::uint32_t word_at(const std::uint32_t* p) {
   return word;
 }
 
+// A precision. Where the instruction set does not multiply its numbers, a word of B is widened in
+// registers, in kParts parts one after the other (both at once would not fit), and A holds its
+// numbers wide already: kParts words for a word of B.
 struct Fp32 {
   using Sum = Vec;
   using Operand = Vec;
   static constexpr Precision kPrecision = Precision::fp32;
-  static constexpr int kLeftWords = 1;  // of A, for a word of B
+  static constexpr int kParts = 1;
 
   static Sum none() { return zero(); }
   static Sum sum_at(const std::uint32_t* p) { return load(reinterpret_cast<const float*>(p)); }
-  static Operand read(const std::uint32_t* p) { return load(reinterpret_cast<const float*>(p)); }
-  static Operand read_n(const std::uint32_t* p, std::int64_t n) {
+  static Operand read(const std::uint32_t* p, int) {
+    return load(reinterpret_cast<const float*>(p));
+  }
+  static Operand read_n(const std::uint32_t* p, std::int64_t n, int) {
     return load_n(reinterpret_cast<const float*>(p), n);
   }
   static Operand spread(const std::uint32_t* p) {
@@ -40,12 +45,12 @@ struct Bf16 {
   using Sum = Vec;
   using Operand = Words;
   static constexpr Precision kPrecision = Precision::bf16;
-  static constexpr int kLeftWords = 1;
+  static constexpr int kParts = 1;
 
   static Sum none() { return zero(); }
   static Sum sum_at(const std::uint32_t* p) { return load(reinterpret_cast<const float*>(p)); }
-  static Operand read(const std::uint32_t* p) { return load_words(p); }
-  static Operand read_n(const std::uint32_t* p, std::int64_t n) { return load_words_n(p, n); }
+  static Operand read(const std::uint32_t* p, int) { return load_words(p); }
+  static Operand read_n(const std::uint32_t* p, std::int64_t n, int) { return load_words_n(p, n); }
   static Operand spread(const std::uint32_t* p) { return broadcast_word(word_at(p)); }
   static Sum multiply_add(Operand a, Operand b, Sum sum) { return dot_bf16(sum, a, b); }
   static Sum join(Sum a, Sum b) { return add(a, b); }
@@ -54,33 +59,20 @@ struct Bf16 {
 
 #else
 
-// B is widened in registers, A is kept as floats: half the memory for the speed of float.
-struct Bf16 {
-  using Sum = Vec;
-  struct Operand {
-    Vec even, odd;
-  };
+// Half the memory for the speed of float.
+struct Bf16 : Fp32 {
   static constexpr Precision kPrecision = Precision::bf16;
-  static constexpr int kLeftWords = 2;
+  static constexpr int kParts = 2;
 
-  static Sum none() { return zero(); }
-  static Sum sum_at(const std::uint32_t* p) { return load(reinterpret_cast<const float*>(p)); }
-  static Operand read(const std::uint32_t* p) { return widen(load_words(p)); }
-  static Operand read_n(const std::uint32_t* p, std::int64_t n) {
-    return widen(load_words_n(p, n));
+  static Operand read(const std::uint32_t* p, int part) { return widen(load_words(p), part); }
+  static Operand read_n(const std::uint32_t* p, std::int64_t n, int part) {
+    return widen(load_words_n(p, n), part);
   }
-  static Operand spread(const std::uint32_t* p) {
-    const auto* pair = reinterpret_cast<const float*>(p);
-    return {broadcast(pair[0]), broadcast(pair[1])};
-  }
-  static Sum multiply_add(Operand a, Operand b, Sum sum) {
-    return fma(a.odd, b.odd, fma(a.even, b.even, sum));
-  }
-  static Sum join(Sum a, Sum b) { return add(a, b); }
-  static Vec number(Sum sum) { return sum; }
 
  private:
-  static Operand widen(Words pairs) { return {bf16_even(pairs), bf16_odd(pairs)}; }
+  static Operand widen(Words pairs, int part) {
+    return part == 0 ? bf16_even(pairs) : bf16_odd(pairs);
+  }
 };
 
 #endif
@@ -89,16 +81,31 @@ struct Int8 {
   using Sum = Words;
   using Operand = Words;
   static constexpr Precision kPrecision = Precision::int8;
-  static constexpr int kLeftWords = 1;
 
   static Sum none() { return zero_words(); }
   static Sum sum_at(const std::uint32_t* p) { return load_words(p); }
-  static Operand read(const std::uint32_t* p) { return load_words(p); }
-  static Operand read_n(const std::uint32_t* p, std::int64_t n) { return load_words_n(p, n); }
   static Operand spread(const std::uint32_t* p) { return broadcast_word(word_at(p)); }
-  static Sum multiply_add(Operand a, Operand b, Sum sum) { return dot_int8(sum, a, b); }
   static Sum join(Sum a, Sum b) { return add_words(a, b); }
   static Vec number(Sum sum) { return to_float(sum); }
+
+#if defined(REFINE_ITR_NATIVE_INT8)
+  static constexpr int kParts = 1;
+  static Operand read(const std::uint32_t* p, int) { return load_words(p); }
+  static Operand read_n(const std::uint32_t* p, std::int64_t n, int) { return load_words_n(p, n); }
+  static Sum multiply_add(Operand a, Operand b, Sum sum) { return dot_int8(sum, a, b); }
+#else
+  static constexpr int kParts = 2;
+  static Operand read(const std::uint32_t* p, int part) { return widen(load_words(p), part); }
+  static Operand read_n(const std::uint32_t* p, std::int64_t n, int part) {
+    return widen(load_words_n(p, n), part);
+  }
+  static Sum multiply_add(Operand a, Operand b, Sum sum) { return dot_int16(sum, a, b); }
+
+ private:
+  static Operand widen(Words fours, int part) {
+    return part == 0 ? int8_even(fours) : int8_odd(fours);
+  }
+#endif
 };
 
 template <class P, int kRows, int kVecs>
@@ -125,17 +132,21 @@ struct Sums {
 template <class P, int kRows, int kVecs, bool kWhole>
 inline void product_step(const std::uint32_t* a, const std::uint32_t* b, std::int64_t cols,
                          Sums<P, kRows, kVecs>& acc) {
-  typename P::Operand columns[kVecs];
-#pragma GCC unroll 4
-  for (int v = 0; v < kVecs; ++v) {
-    columns[v] = kWhole ? P::read(b + v * kWidth) : P::read_n(b + v * kWidth, lanes_of(cols, v));
-  }
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-    const typename P::Operand x = P::spread(a + r * kPassStride);
+#pragma GCC unroll 2
+  for (int part = 0; part < P::kParts; ++part) {
+    typename P::Operand columns[kVecs];
 #pragma GCC unroll 4
     for (int v = 0; v < kVecs; ++v) {
-      acc.sum[r][v] = P::multiply_add(x, columns[v], acc.sum[r][v]);
+      const std::uint32_t* column = b + v * kWidth;
+      columns[v] = kWhole ? P::read(column, part) : P::read_n(column, lanes_of(cols, v), part);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const typename P::Operand x = P::spread(a + r * kPassStride + part);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVecs; ++v) {
+        acc.sum[r][v] = P::multiply_add(x, columns[v], acc.sum[r][v]);
+      }
     }
   }
 }
@@ -152,14 +163,14 @@ inline void multiply(const Product& product, std::int64_t cols, Sums<P, kRows, k
   Sums<P, kRows, kVecs> acc[kCount];
 #pragma GCC unroll 4
   for (int s = 0; s < kCount; ++s) acc[s].clear();
-  constexpr std::int64_t kPass = kPassWords / P::kLeftWords;
+  constexpr std::int64_t kPass = kPassWords / P::kParts;
   const std::uint32_t* a = product.a;
   const std::uint32_t* b = product.b;
   const std::uint32_t* ahead = product.ahead;
   const auto step = [&](std::int64_t k, Sums<P, kRows, kVecs>& sums) {
     __builtin_prefetch(ahead, 0, 2);
     ahead += kLineWords;
-    product_step<P, kRows, kVecs, kWhole>(a + k * P::kLeftWords, b, cols, sums);
+    product_step<P, kRows, kVecs, kWhole>(a + k * P::kParts, b, cols, sums);
     b += product.b_stride;
   };
   for (std::int64_t left = product.depth; left > 0; left -= kPass) {

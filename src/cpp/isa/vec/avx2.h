@@ -5,6 +5,10 @@
 
 #include <cstdint>
 
+#if defined(REFINE_ITR_ISA_AVXVNNI)
+#define REFINE_ITR_NATIVE_INT8  // products of fours
+#endif
+
 namespace refine_itr {
 namespace {
 
@@ -12,6 +16,7 @@ using Vec = __m256;
 constexpr int kWidth = 8;
 constexpr int kGemmRows = 6;  // 6 x 2 sums + 2 of B + 1 broadcast of 16 registers
 constexpr int kGruRows = 4;   // 4 x 3 sums + 3 of B + 1 broadcast
+constexpr int kWideGruRows = 3;  // GCC 12 spills sums else
 constexpr int kGemmVecs = 2;
 constexpr int kDotRows = 3;  // 3 x 4 sums + 3 of A + 1 of B
 
@@ -112,12 +117,8 @@ inline void store_bf16(std::uint16_t* p, Vec a, std::int64_t n) {
 }
 
 inline Vec bf16_even(Words pairs) { return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)); }
-inline Vec bf16_odd(Words pairs) {
-  return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-65536)));
-}
-
-inline Vec dot_bf16(Vec sum, Words a, Words b) {
-  return fma(bf16_odd(a), bf16_odd(b), fma(bf16_even(a), bf16_even(b), sum));
+inline Vec bf16_odd(Words pairs) {  // not by a mask, which would take a register
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_srli_epi32(pairs, 16), 16));
 }
 
 constexpr int kInt8Offset = 128;  // as AVX-VNNI, which multiplies unsigned by signed
@@ -136,21 +137,29 @@ inline void store_activations(std::uint8_t* p, Vec a, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) p[i] = lanes[i];
 }
 
+#if defined(REFINE_ITR_NATIVE_INT8)
+
 inline Words dot_int8(Words sum, Words a, Words b) {
-#if defined(REFINE_ITR_ISA_AVXVNNI)
   asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));  // GCC 12 spills sums else
   return sum;
-#else
-  // vpmaddubsw would saturate: bytes are widened to 16 bits, even and odd ones apart.
-  const __m256i low = _mm256_set1_epi16(0x00FF);
-  const __m256i a_even = _mm256_and_si256(a, low);
-  const __m256i a_odd = _mm256_srli_epi16(a, 8);
-  const __m256i b_even = _mm256_srai_epi16(_mm256_slli_epi16(b, 8), 8);
-  const __m256i b_odd = _mm256_srai_epi16(b, 8);
-  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a_even, b_even));
-  return _mm256_add_epi32(sum, _mm256_madd_epi16(a_odd, b_odd));
-#endif
 }
+
+#else
+
+// vpmaddubsw would saturate: bytes are widened to 16 bits.
+inline Words uint8_even(Words a) { return _mm256_and_si256(a, _mm256_set1_epi16(0x00FF)); }
+inline Words uint8_odd(Words a) { return _mm256_srli_epi16(a, 8); }
+inline Words int8_even(Words b) { return _mm256_srai_epi16(_mm256_slli_epi16(b, 8), 8); }
+inline Words int8_odd(Words b) { return _mm256_srai_epi16(b, 8); }
+inline Words dot_int16(Words sum, Words a, Words b) {
+  Words products;
+  asm("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0"  // GCC 12 spills sums else
+      : "+x"(sum), "=&x"(products)
+      : "x"(a), "x"(b));
+  return sum;
+}
+
+#endif
 
 }  // namespace
 }  // namespace refine_itr

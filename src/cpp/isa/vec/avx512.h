@@ -8,6 +8,9 @@
 #if defined(REFINE_ITR_ISA_AVX512BF16)
 #define REFINE_ITR_NATIVE_BF16  // products of pairs, two pairs to a word
 #endif
+#if defined(REFINE_ITR_ISA_AVX512VNNI) || defined(REFINE_ITR_ISA_AVX512BF16)
+#define REFINE_ITR_NATIVE_INT8  // products of fours
+#endif
 
 namespace refine_itr {
 namespace {
@@ -16,6 +19,7 @@ using Vec = __m512;
 constexpr int kWidth = 16;
 constexpr int kGemmRows = 14;  // 14 x 2 sums + 2 of B + 1 broadcast of 32 registers
 constexpr int kGruRows = 8;    // 8 x 3 sums + 3 of B + 1 broadcast
+constexpr int kWideGruRows = kGruRows;
 constexpr int kGemmVecs = 2;
 constexpr int kDotRows = 6;  // 6 x 4 sums + 6 of A + 1 of B
 
@@ -93,19 +97,21 @@ inline void store_bf16(std::uint16_t* p, Vec a, std::int64_t n) {
   _mm256_mask_storeu_epi16(p, first(n), half);
 }
 
+#if defined(REFINE_ITR_NATIVE_BF16)
+
+inline Vec dot_bf16(Vec sum, Words a, Words b) {
+  asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));  // as vpdpbusd below
+  return sum;
+}
+
+#else
+
 inline Vec bf16_even(Words pairs) { return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)); }
 inline Vec bf16_odd(Words pairs) {
   return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-65536)));
 }
 
-inline Vec dot_bf16(Vec sum, Words a, Words b) {
-#if defined(REFINE_ITR_NATIVE_BF16)
-  asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));  // as vpdpbusd below
-  return sum;
-#else
-  return fma(bf16_odd(a), bf16_odd(b), fma(bf16_even(a), bf16_even(b), sum));
 #endif
-}
 
 constexpr int kInt8Offset = 128;  // vpdpbusd multiplies unsigned by signed
 
@@ -114,22 +120,30 @@ inline void store_activations(std::uint8_t* p, Vec a, std::int64_t n) {
   _mm_mask_storeu_epi8(p, first(n), _mm512_cvtepi32_epi8(rounded));
 }
 
+#if defined(REFINE_ITR_NATIVE_INT8)
+
 inline Words dot_int8(Words sum, Words a, Words b) {
-#if defined(REFINE_ITR_ISA_AVX512VNNI) || defined(REFINE_ITR_ISA_AVX512BF16)
   // GCC 12 copies sums to memory and back around the intrinsic.
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
   return sum;
-#else
-  // vpmaddubsw would saturate: bytes are widened to 16 bits, even and odd ones apart.
-  const __m512i low = _mm512_set1_epi16(0x00FF);
-  const __m512i a_even = _mm512_and_si512(a, low);
-  const __m512i a_odd = _mm512_srli_epi16(a, 8);
-  const __m512i b_even = _mm512_srai_epi16(_mm512_slli_epi16(b, 8), 8);
-  const __m512i b_odd = _mm512_srai_epi16(b, 8);
-  sum = _mm512_add_epi32(sum, _mm512_madd_epi16(a_even, b_even));
-  return _mm512_add_epi32(sum, _mm512_madd_epi16(a_odd, b_odd));
-#endif
 }
+
+#else
+
+// vpmaddubsw would saturate: bytes are widened to 16 bits.
+inline Words uint8_even(Words a) { return _mm512_and_si512(a, _mm512_set1_epi16(0x00FF)); }
+inline Words uint8_odd(Words a) { return _mm512_srli_epi16(a, 8); }
+inline Words int8_even(Words b) { return _mm512_srai_epi16(_mm512_slli_epi16(b, 8), 8); }
+inline Words int8_odd(Words b) { return _mm512_srai_epi16(b, 8); }
+inline Words dot_int16(Words sum, Words a, Words b) {
+  Words products;
+  asm("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0"  // GCC 12 spills sums else
+      : "+v"(sum), "=&v"(products)
+      : "v"(a), "v"(b));
+  return sum;
+}
+
+#endif
 
 }  // namespace
 }  // namespace refine_itr

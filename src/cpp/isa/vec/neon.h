@@ -8,6 +8,7 @@
 #if defined(REFINE_ITR_ISA_NEONBF16)
 #define REFINE_ITR_NATIVE_BF16  // products of pairs, two pairs to a word
 #endif
+#define REFINE_ITR_NATIVE_INT8  // products of fours
 
 namespace refine_itr {
 namespace {
@@ -16,6 +17,7 @@ using Vec = float32x4_t;
 constexpr int kWidth = 4;
 constexpr int kGemmRows = 6;  // 6 x 4 sums + 4 of B + 1 broadcast of 32 registers
 constexpr int kGruRows = 8;   // 8 x 3 sums + 3 of B + 1 broadcast
+constexpr int kWideGruRows = kGruRows;
 constexpr int kGemmVecs = 4;
 constexpr int kDotRows = 6;  // 6 x 4 sums + 6 of A + 1 of B
 
@@ -91,18 +93,20 @@ inline void store_bf16(std::uint16_t* p, Vec a, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) p[i] = lanes[i];
 }
 
+#if defined(REFINE_ITR_NATIVE_BF16)
+
+inline Vec dot_bf16(Vec sum, Words a, Words b) {
+  return vbfdotq_f32(sum, vreinterpretq_bf16_s32(a), vreinterpretq_bf16_s32(b));
+}
+
+#else
+
 inline Vec bf16_even(Words pairs) { return vreinterpretq_f32_s32(vshlq_n_s32(pairs, 16)); }
 inline Vec bf16_odd(Words pairs) {
   return vreinterpretq_f32_s32(vandq_s32(pairs, vdupq_n_s32(-65536)));
 }
 
-inline Vec dot_bf16(Vec sum, Words a, Words b) {
-#if defined(REFINE_ITR_NATIVE_BF16)
-  return vbfdotq_f32(sum, vreinterpretq_bf16_s32(a), vreinterpretq_bf16_s32(b));
-#else
-  return fma(bf16_odd(a), bf16_odd(b), fma(bf16_even(a), bf16_even(b), sum));
 #endif
-}
 
 constexpr int kInt8Offset = 0;  // both factors are signed
 

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#define REFINE_ITR_NATIVE_INT8  // products of fours
+
 namespace refine_itr {
 namespace {
 
@@ -10,6 +12,7 @@ using Vec = float;
 constexpr int kWidth = 1;
 constexpr int kGemmRows = 4;  // 4 x 4 sums; the compiler may join the four columns
 constexpr int kGruRows = 4;
+constexpr int kWideGruRows = kGruRows;
 constexpr int kGemmVecs = 4;
 constexpr int kDotRows = 3;
 
@@ -88,10 +91,6 @@ inline float float_of(std::uint32_t bits) {
 inline Vec bf16_even(Words pairs) { return float_of(static_cast<std::uint32_t>(pairs) << 16); }
 inline Vec bf16_odd(Words pairs) {
   return float_of(static_cast<std::uint32_t>(pairs) & 0xFFFF0000);
-}
-
-inline Vec dot_bf16(Vec sum, Words a, Words b) {
-  return fma(bf16_odd(a), bf16_odd(b), fma(bf16_even(a), bf16_even(b), sum));
 }
 
 constexpr int kInt8Offset = 0;  // both factors are signed
