@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -220,11 +222,23 @@ def test_records_that_do_not_fit(records: bytes, model: refine_itr.Model, tmp_pa
         refine_itr.Index.open(tmp_path / "my.itr", model)
 
 
-def test_a_record_that_is_too_short(model: refine_itr.Model, tmp_path: Path) -> None:
-    one, none = np.ones((1, model.dim), np.float32), np.empty((0, model.dim), np.float32)
-    records = np.frombuffer(b'{"images": [["a"]], "texts": [], "next_id": 1}', np.uint8)
+@pytest.mark.parametrize(
+    "records",
+    [
+        {"images": [["a"], ["b", 1, 1, 1]], "texts": [], "next_id": 2},
+        {"images": [["a", 0, 1, 1], ["b", 0, 1, 1]], "texts": [], "next_id": 2},
+        {"images": [["a", 0, 1, 1], ["a", 1, 1, 1]], "texts": [], "next_id": 2},
+        {"images": [["a", 0, 1, 1], ["b", 2, 1, 1]], "texts": [], "next_id": 2},
+    ],
+    ids=["too short", "one id twice", "one item twice", "an id that is still to come"],
+)
+def test_records_that_contradict(
+    records: dict[str, Any], model: refine_itr.Model, tmp_path: Path
+) -> None:
+    two, none = np.ones((2, model.dim), np.float32), np.empty((0, model.dim), np.float32)
+    stored = np.frombuffer(json.dumps(records).encode(), np.uint8)
     metadata = {"format": "refine-itr-index", "version": "1", "model": model.fingerprint}
-    save_file({"images": one, "texts": none, "records": records}, tmp_path / "my.itr", metadata)
+    save_file({"images": two, "texts": none, "records": stored}, tmp_path / "my.itr", metadata)
     with pytest.raises(IndexFileError, match="records do not fit"):
         refine_itr.Index.open(tmp_path / "my.itr", model)
 

@@ -327,9 +327,14 @@ class Index:
         self._texts = self._restored(stored.texts, texts)
         self._stamps = {str(r[0]): (int(r[2]), int(r[3])) for r in images}
         self._next_id = int(records["next_id"])
+        ids = {*self._images.ids, *self._texts.ids}
+        if len(ids) < len(images) + len(texts) or max(ids, default=-1) >= self._next_id:
+            raise ValueError("an id of its own for each record, below next_id")
 
     def _restored(self, embeddings: FloatArray, records: list[list[Any]]) -> Gallery[str]:
         keys, ids = [str(r[0]) for r in records], [int(r[1]) for r in records]
+        if len(set(keys)) < len(keys):
+            raise ValueError("each item once")
         return Gallery(embeddings, keys, ids, self.precision)
 
     @property
