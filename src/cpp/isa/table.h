@@ -37,7 +37,7 @@ constexpr int kLineWords = 16;
 // A (rows, depth) B (depth, cols), in words of B.
 struct Product {
   // Word k of row r is a[(k / kPassWords) * a_pass + r * kPassStride + k % kPassWords]. Where the
-  // instruction set has no products of bfloat16, A stays float: two words for a word of B.
+  // instruction set has no products of a precision, A holds wider numbers: two words for one of B.
   const std::uint32_t* a;
   std::int64_t a_pass;
   const std::uint32_t* b;  // (depth, cols), row stride b_stride
@@ -118,7 +118,7 @@ struct KernelTable {
   std::int64_t width;      // of a register, in words
   std::int64_t gemm_rows;  // largest tile; gemm_cols is also the width of a packed panel
   std::int64_t gemm_cols;
-  std::int64_t gru_rows[kPrecisions];
+  std::int64_t gru_rows[kPrecisions];  // likewise
   int left_group[kPrecisions];  // numbers in a word of A
   // What is added to quantised activations to make them unsigned, or 0.
   std::int32_t int8_offset;

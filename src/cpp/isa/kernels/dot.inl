@@ -25,15 +25,15 @@ struct DotBf16 {
   static P::Operand left(const std::uint32_t* p, std::int64_t, int part) {
     return P::read(p, part);
   }
-  static P::Operand right(const std::uint32_t* p, std::int64_t, int part) {
-    return P::read(p, part);
+  static P::Operand right(const std::uint32_t* p, std::int64_t n, int part) {
+    return left(p, n, part);
   }
 };
 
 struct DotInt8 {
   using P = Int8;
   static constexpr bool kPadded = true;
-  static P::Operand left(const std::uint32_t* p, std::int64_t, int part) {
+  static P::Operand left(const std::uint32_t* p, std::int64_t, int part) {  // unsigned
 #if defined(REFINE_ITR_NATIVE_INT8)
     return P::read(p, part);
 #else
