@@ -4,7 +4,7 @@
 and runs thirty fixed configurations. The three best of them and the plan then take turns, with and
 without overlapping, and the medians count: one run alone may have been lucky. Answers are checked
 in every overlapped run. The last line, and the exit status, say whether the plan was good enough,
-and faster than any of them without overlapping.
+and none of them slower than without overlapping.
 """
 
 from __future__ import annotations
@@ -106,12 +106,12 @@ class Runner:
 
 
 def verdict(over_best: float, over_sequential: float) -> tuple[bool, str]:
-    """Returns whether the plan is good and overlapping is faster, and that in words."""
+    """Returns whether the plan is good and overlapping never slower, and that in words."""
     passed = over_best >= GOOD and over_sequential >= 1
     return passed, (
         f"{'passed' if passed else 'FAILED'}: the plan reaches {over_best:.1%} of the best fixed "
-        f"configuration (at least {GOOD:.0%}) and is {over_sequential:.2f} times as fast as the "
-        "best of all with one batch after the other (at least 1)"
+        f"configuration (at least {GOOD:.0%}); overlapped is at least {over_sequential:.2f} times "
+        "as fast as one batch after the other (at least 1)"
     )
 
 
@@ -130,12 +130,12 @@ def compared(runner: Runner, plan: Plan, fixed: dict[str, Plan]) -> dict[str, An
             overlapped[name].append(runner.throughput(each))
             sequential[name].append(runner.sequential(each, SEQUENTIAL_BATCH))
     medians = {name: statistics.median(runs) for name, runs in overlapped.items()}
-    alone = {name: statistics.median(runs) for name, runs in sequential.items()}
+    one_by_one = {name: statistics.median(runs) for name, runs in sequential.items()}
     return {
         "plan_per_s": medians["plan"],
         "plan_over_best_fixed": medians["plan"] / max(medians[name] for name in best),
-        "plan_over_sequential": medians["plan"] / max(alone.values()),
-        "overlapped_over_sequential": {name: medians[name] / alone[name] for name in plans},
+        "plan_over_best_sequential": medians["plan"] / max(one_by_one.values()),
+        "overlapped_over_sequential": {name: medians[name] / one_by_one[name] for name in plans},
         "overlapped": overlapped,
         "sequential": sequential,
         "grid": grid,
@@ -155,7 +155,8 @@ def main() -> None:
     runner = Runner(pictures, arguments.count)
     runner.throughput(plan)  # warms up
     found = compared(runner, plan, {label(each): each for each in configurations(profile)})
-    passed, line = verdict(found["plan_over_best_fixed"], found["plan_over_sequential"])
+    slowest = min(found["overlapped_over_sequential"].values())
+    passed, line = verdict(found["plan_over_best_fixed"], slowest)
     report = {
         "machine": describe_machine(),
         "other_load": busy,

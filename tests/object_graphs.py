@@ -20,7 +20,10 @@ from refine_itr.bundle import (
     SelectionConfig,
     TwoStageConfig,
 )
+from refine_itr.detection import ObjectDetector
+from refine_itr.detection.candidates import SingleGraph
 from refine_itr.detection.graph import Tensor
+from refine_itr.types import Picture
 
 SIDE, BOXES, CLASSES, FEATURES = 32, 12, 5, 6
 CANDIDATES, CELL = 2 * 8 * 8, 4
@@ -220,4 +223,17 @@ def single_onnx(batch: int | str = "n") -> bytes:
             "features": (batch, BOXES, FEATURES),
         },
         constants,
+    )
+
+
+def picture(width: int = SIDE, height: int = SIDE, seed: int = 0) -> Picture:
+    """A picture on the canvas whose original is twice as wide and three times as high."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Picture(pixels, 2 * width, 3 * height)
+
+
+def single(answer: Callable[..., dict[str, np.ndarray]], batch: object = "n") -> ObjectDetector:
+    return ObjectDetector(
+        SingleGraph(fake_single(answer, batch), SINGLE, FEATURES), SINGLE, FEATURES
     )

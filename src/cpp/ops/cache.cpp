@@ -7,8 +7,8 @@
 namespace refine_itr {
 namespace {
 
-constexpr std::int64_t kMostWords = 128 << 10;
-constexpr std::int64_t kLeastWords = 32 << 10;  // where the system says little, or nothing
+constexpr std::int64_t kMostWords = 128 << 10;  // also where the system does not say
+constexpr std::int64_t kLeastWords = 32 << 10;
 
 std::int64_t half_of_cache() noexcept {
 #if defined(_SC_LEVEL2_CACHE_SIZE)

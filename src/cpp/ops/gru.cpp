@@ -161,8 +161,8 @@ void gru(GateSource gates, Sequences sequences, const PackedGates& w_hh, Sequenc
   const int used = threads_for(threads, sequences.count * 3 * dim * w_hh.depth());  // of one step
   // Sequences run in groups whose states stay in the cache while W_hh passes by, longest first, so
   // that those of a group end at about the same step.
-  const int group = call.table.left_group[static_cast<int>(w_hh.precision())];
-  const std::int64_t cached = cached_words() / std::max<std::int64_t>(1, ceil_div(dim, group));
+  const int numbers = call.table.left_group[static_cast<int>(w_hh.precision())];  // of a word
+  const std::int64_t cached = cached_words() / std::max<std::int64_t>(1, ceil_div(dim, numbers));
   const std::int64_t size =
       std::clamp(cached / most * most, most, ceil_div(sequences.count, most) * most);
 

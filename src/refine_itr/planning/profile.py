@@ -10,7 +10,7 @@ from refine_itr.errors import InvalidInputError
 from refine_itr.planning.batch_time import BatchTime
 from refine_itr.planning.fields import Fields, load_json
 
-REST_S = 0.05
+REST_S = 0.05  # after so many seconds without work, waking costs all of ``wake_s``
 
 
 @dataclass(frozen=True)
