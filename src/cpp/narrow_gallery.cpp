@@ -10,7 +10,7 @@
 namespace refine_itr {
 namespace {
 
-constexpr std::int64_t kLargestCode = 127;
+constexpr std::int64_t kLevels = 127;
 // Vectors without an element above it get zeros for codes: their scales could underflow.
 constexpr float kSmallest = 0x1p-100F;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -72,7 +72,7 @@ std::int64_t narrow_row_bytes(std::int64_t dim, NarrowPrecision precision) {
 }
 
 NarrowRow narrow_row(const float* v, std::int64_t dim, NarrowPrecision precision,
-                     std::byte* codes) noexcept {
+                     std::int64_t levels, std::byte* codes) noexcept {
   std::memset(codes, 0, static_cast<std::size_t>(narrow_row_bytes(dim, precision)));
   const Size size = size_of(v, dim);
   if (!std::isfinite(size.norm)) return {0.0F, 0.0F, kInfinity, kInfinity};
@@ -80,8 +80,8 @@ NarrowRow narrow_row(const float* v, std::int64_t dim, NarrowPrecision precision
   if (!(size.largest > kSmallest)) return {0.0F, 0.0F, norm, norm};
   NarrowRow row;
   if (precision == NarrowPrecision::int8) {
-    row = write_codes(v, dim, size.largest / kLargestCode, reinterpret_cast<std::int8_t*>(codes),
-                      nearest);
+    row = write_codes(v, dim, size.largest / static_cast<float>(levels),
+                      reinterpret_cast<std::int8_t*>(codes), nearest);
   } else {
     // A power of two, so that codes are v's own bits, rounded, at a magnitude below 2.
     row = write_codes(v, dim, std::ldexp(1.0F, std::ilogb(size.largest)),
@@ -105,7 +105,7 @@ void NarrowGallery::append(ConstMatrix rows) {
 }
 
 void NarrowGallery::replace(std::int64_t index, const float* v) noexcept {
-  const NarrowRow row = narrow_row(v, dim_, precision_, codes_.get() + index * row_bytes_);
+  const NarrowRow row = narrow_row(v, dim_, precision_, kLevels, codes_.get() + index * row_bytes_);
   const auto i = static_cast<std::size_t>(index);
   scales_[i] = row.scale;
   sums_[i] = row.sum;

@@ -24,9 +24,10 @@ struct NarrowRow {
 // Bytes of the codes of one vector: whole cache lines, padded with zeros.
 std::int64_t narrow_row_bytes(std::int64_t dim, NarrowPrecision precision);
 
-// Writes the codes of v (dim) into `codes` (narrow_row_bytes), int8 ones signed.
+// Writes the codes of v (dim) into `codes` (narrow_row_bytes), int8 ones signed and in
+// -levels .. levels.
 NarrowRow narrow_row(const float* v, std::int64_t dim, NarrowPrecision precision,
-                     std::byte* codes) noexcept;
+                     std::int64_t levels, std::byte* codes) noexcept;
 
 class NarrowGallery {
  public:

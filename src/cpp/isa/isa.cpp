@@ -47,6 +47,8 @@ const KernelTable REFINE_ITR_JOIN(kTable_, REFINE_ITR_ISA_NAME) = {
     dot_rows,
     dot_rows_bf16,
     dot_rows_int8,
+    DotInt8::kLevels,
+    DotInt8::kOffset,
     l2norm_row,
     l2norm_columns,
     mean_rows,

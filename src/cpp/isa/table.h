@@ -43,8 +43,10 @@ struct Product {
   const std::uint32_t* b;  // (depth, cols), row stride b_stride
   std::int64_t b_stride;
   std::int64_t depth;  // words, 0 or more
-  // Memory that is needed next: `depth` cache lines of it are asked for. Any address will do.
+  // Memory that is needed next: each word of the depth asks for the line at `ahead`, which then
+  // moves on by `ahead_step` words. Any address will do.
   const std::uint32_t* ahead;
+  std::int64_t ahead_step;
   // int8 only: the product is (sum - col_offset[j]) * row_scale[i] * col_scale[j].
   const float* row_scale;          // (rows)
   const float* col_scale;          // (cols)
@@ -136,10 +138,13 @@ struct KernelTable {
 
   // kernels/dot.inl: the sum of one element does not depend on its place among the rows. dot_rows
   // is of floats. Rows of the other two are multiples of kMaxWidth words. For dot_rows_int8 the
-  // integers of A are unsigned and carry int8_offset, those of B are signed and in -127 .. 127.
+  // integers of A are in -dot_levels .. dot_levels and carry dot_offset, which makes them unsigned
+  // if it is not 0; those of B are signed and in -127 .. 127.
   void (*dot_rows)(const DotRows& rows) noexcept;
   void (*dot_rows_bf16)(const DotRows& rows) noexcept;
   void (*dot_rows_int8)(const DotRows& rows) noexcept;
+  std::int32_t dot_levels;
+  std::int32_t dot_offset;
 
   // kernels/norm.inl: an all-zero vector gives zeros; no intermediate over- or underflow.
   // out may be x.

@@ -8,6 +8,7 @@
 
 #include "isa/table.h"
 #include "matrix_view.h"
+#include "ops/cache.h"
 #include "ops/row_filter.h"
 #include "parallel.h"
 #include "workspace.h"
@@ -16,9 +17,6 @@ namespace refine_itr {
 
 // Queries scored at once: whole tiles of the kernels, small enough for the first-level cache.
 constexpr std::int64_t kQueryStrip = 6;
-// Part of the gallery that stays in the second-level cache while all queries pass over it, with
-// the next part on its way.
-constexpr std::int64_t kScanChunkBytes = 256 << 10;
 // The next part is fetched during so many strips of queries; later ones would fetch too little at
 // a time.
 constexpr std::int64_t kAheadStrips = 4;
@@ -60,9 +58,11 @@ struct GalleryScan {
   WordRows gallery;
   RowFilter filter;
 
+  // A chunk of the gallery stays in the second-level cache while all queries pass over it, with the
+  // next one on its way.
   std::int64_t chunk_rows() const {
-    const std::int64_t row_bytes = std::max<std::int64_t>(4 * gallery.words, 1);
-    return std::clamp<std::int64_t>(kScanChunkBytes / row_bytes / 8 * 8, 8, 1024);
+    const std::int64_t rows = cached_words() / 4 / std::max<std::int64_t>(gallery.words, 1);
+    return std::clamp<std::int64_t>(rows / 8 * 8, 8, 1024);
   }
   // Floats that each thread needs.
   std::int64_t scratch_size() const { return kQueryStrip * chunk_rows(); }
@@ -129,10 +129,15 @@ void scan_gallery(const GalleryScan& scan, float* scratch, int threads,
   });
 }
 
+// Words from one query to the next, for so many that are used: cache lines of an odd number, so that
+// queries do not fall on the same cache sets.
+inline std::int64_t query_stride(std::int64_t words) noexcept {
+  return (ceil_div(words, kLineWords) | 1) * kLineWords;
+}
+
 // The queries where rows start at cache lines, padded with zeros.
 inline Matrix aligned_copy(ConstMatrix queries, WorkspaceScope& scope) {
-  constexpr std::int64_t kFloats = kCacheLine / sizeof(float);
-  const std::int64_t stride = ceil_div(queries.cols, kFloats) * kFloats;
+  const std::int64_t stride = query_stride(queries.cols);
   const Matrix copy{scope.take<float>(queries.rows * stride), queries.rows, queries.cols, stride};
   for (std::int64_t i = 0; i < queries.rows; ++i) {
     std::copy_n(queries.row(i), queries.cols, copy.row(i));

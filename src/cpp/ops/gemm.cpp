@@ -22,7 +22,8 @@ GemmTile make_tile(const Gemm& gemm, std::int64_t index, std::int64_t panel) noe
   tile.product.b_stride = gemm.b.row_stride;
   tile.product.ahead = tile.product.b;
   if (gemm.b.padded && column + width < gemm.b.cols) {
-    set_ahead(tile.product, tile.product.b + gemm.b.panel_stride, gemm.b.panel_stride, index);
+    set_ahead(tile.product, tile.product.b + gemm.b.panel_stride, gemm.b.panel_stride, index,
+              gemm.a.tiles());
   }
   if (gemm.b.col_scale != nullptr) {
     tile.product.col_scale = gemm.b.col_scale + column;
@@ -115,10 +116,15 @@ Product PackedRows::left(std::int64_t index) const {
   return product;
 }
 
-void set_ahead(Product& product, const std::uint32_t* next, std::int64_t words,
-               std::int64_t turn) noexcept {
-  const std::int64_t first = turn * product.depth * kLineWords;
-  if (first < words) product.ahead = next + first;
+void set_ahead(Product& product, const std::uint32_t* next, std::int64_t words, std::int64_t turn,
+               std::int64_t tiles) noexcept {
+  if (words == 0) return;
+  const std::int64_t step =
+      std::min<std::int64_t>(kLineWords, ceil_div(words, product.depth * tiles));
+  const std::int64_t first = turn * product.depth * step;
+  if (first >= words) return;
+  product.ahead = next + first;
+  product.ahead_step = step;
 }
 
 PackedRows take_rows(const KernelTable& table, Precision precision, std::int64_t rows,

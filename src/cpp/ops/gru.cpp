@@ -81,7 +81,7 @@ GruTile make_tile(const GruCall& call, const Group& group, const PackedRows& row
   tile.product.b_stride = call.w_hh.panel_width();
   tile.product.ahead = tile.product.b;
   set_ahead(tile.product, call.w_hh.panel(next_panel), tile.product.b_stride * tile.product.depth,
-            index);
+            index, rows.tiles());
   if (call.w_hh.precision() == Precision::int8) {
     tile.product.col_scale = call.w_hh.col_scale() + column;
     tile.product.col_offset = call.w_hh.col_offset() + column;

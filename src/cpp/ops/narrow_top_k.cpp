@@ -43,20 +43,22 @@ ScoreBounds bounds_of(const NarrowRow& query, float offset, const NarrowGallery&
 NarrowQueries narrow_queries(const KernelTable& table, ConstMatrix queries,
                              const NarrowGallery& narrow, WorkspaceScope& scope) {
   const bool int8 = narrow.precision() == NarrowPrecision::int8;
-  const std::int64_t offset = int8 ? table.int8_offset : 0;
+  const std::int64_t offset = int8 ? table.dot_offset : 0;
   const std::int64_t row_bytes = narrow.row_bytes();
-  auto* codes = scope.take<std::byte>(queries.rows * row_bytes);
+  const std::int64_t words = row_bytes / 4;
+  const std::int64_t stride = query_stride(words);
+  auto* codes = scope.take<std::byte>(queries.rows * 4 * stride);
   auto* bounds = scope.take<ScoreBounds>(queries.rows);
   for (std::int64_t q = 0; q < queries.rows; ++q) {
-    std::byte* row = codes + q * row_bytes;
-    const NarrowRow query = narrow_row(queries.row(q), queries.cols, narrow.precision(), row);
+    std::byte* row = codes + q * 4 * stride;
+    const NarrowRow query =
+        narrow_row(queries.row(q), queries.cols, narrow.precision(), table.dot_levels, row);
     for (std::int64_t i = 0; offset != 0 && i < row_bytes; ++i) {
       row[i] = static_cast<std::byte>(static_cast<std::int64_t>(row[i]) + offset);
     }
     bounds[q] = bounds_of(query, static_cast<float>(offset), narrow);
   }
-  const std::int64_t words = row_bytes / 4;
-  return {{reinterpret_cast<const std::int32_t*>(codes), queries.rows, words, words}, bounds};
+  return {{reinterpret_cast<const std::int32_t*>(codes), queries.rows, words, stride}, bounds};
 }
 
 ScoreBounds bounds_from(const ScoreBounds& bounds, std::int64_t row) noexcept {

@@ -11,8 +11,9 @@
 // 1.01 (D + 8) u ||q|| ||g||. Of the latter, bfloat16 sums D products of codes with up to two
 // roundings each (2.1 (D + 8) u); the int8 sum is exact in each lane, and adding lanes and taking
 // the offset off rounds numbers that are at most 255 sum |d| <= 2.1 ||c|| sqrt(D) ||d|| (a query's
-// largest code is 127), with ||q'|| ||g'|| <= 4 ||q|| ||g||: less than (70 sqrt(D) + 70) u. Scaling
-// and adding up the bound take less than 64 u. All this together is below
+// largest code is 127; where it is 63, 127 stands for 255), with ||q'|| ||g'|| <= 4 ||q|| ||g||:
+// less than (70 sqrt(D) + 70) u. Scaling and adding up the bound take less than 64 u. All this
+// together is below
 //
 //   slack ||q|| ||g||,   slack = (D + 256) 2^-21 = 8 (D + 256) u.
 //

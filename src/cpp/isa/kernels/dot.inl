@@ -1,9 +1,9 @@
 // out = A B^T for two row-major matrices, read along their rows, in three forms of number.
 // PyTorch: a @ b.T
 //
-// kDotRows x 4 sums at a time stay in registers, so that kDotRows + 4 loads feed 4 kDotRows
-// multiply-adds. An element is summed the same way wherever it lies in the block: equal rows give
-// equal results, and a row scored by itself gets the score that it has among others.
+// kRows x 4 sums at a time stay in registers, so that kRows + 4 loads feed 4 kRows multiply-adds.
+// An element is summed the same way wherever it lies in the block: equal rows give equal results,
+// and a row scored by itself gets the score that it has among others.
 
 namespace refine_itr {
 namespace {
@@ -12,6 +12,7 @@ constexpr int kDotCols = 4;
 
 struct DotFp32 {
   using P = Fp32;
+  static constexpr int kRows = kDotRows;
   static constexpr bool kPadded = false;
   static Vec left(const std::uint32_t* p, std::int64_t n, int) {
     return n == kWidth ? P::read(p, 0) : P::read_n(p, n, 0);
@@ -21,6 +22,7 @@ struct DotFp32 {
 
 struct DotBf16 {
   using P = Bf16;
+  static constexpr int kRows = kDotRows;
   static constexpr bool kPadded = true;
   static P::Operand left(const std::uint32_t* p, std::int64_t, int part) {
     return P::read(p, part);
@@ -30,36 +32,56 @@ struct DotBf16 {
   }
 };
 
+#if defined(REFINE_ITR_NATIVE_INT8)
+
 struct DotInt8 {
   using P = Int8;
+  static constexpr int kRows = kDotRows;
+  static constexpr int kLevels = 127;
+  static constexpr int kOffset = kInt8Offset;
   static constexpr bool kPadded = true;
-  static P::Operand left(const std::uint32_t* p, std::int64_t, int part) {  // unsigned
-#if defined(REFINE_ITR_NATIVE_INT8)
-    return P::read(p, part);
-#else
-    return part == 0 ? uint8_even(load_words(p)) : uint8_odd(load_words(p));
-#endif
-  }
-  static P::Operand right(const std::uint32_t* p, std::int64_t, int part) {
-    return P::read(p, part);
-  }
+  static P::Operand left(const std::uint32_t* p, std::int64_t, int) { return P::read(p, 0); }
+  static P::Operand right(const std::uint32_t* p, std::int64_t, int) { return P::read(p, 0); }
 };
 
-// Memory to bring into the cache: so many lines at each step along the depth.
+#else
+
+// Seven bits of A by eight of B: two products add up within 16 bits, and nothing is widened.
+struct Int7By8 : Int8 {
+  static constexpr int kParts = 1;
+  static Operand read(const std::uint32_t* p, int) { return load_words(p); }
+  static Sum multiply_add(Operand a, Operand b, Sum sum) { return dot_uint7(sum, a, b); }
+};
+
+struct DotInt8 {
+  using P = Int7By8;
+  static constexpr int kRows = kDotByteRows;
+  static constexpr int kLevels = 63;
+  static constexpr int kOffset = 64;
+  static constexpr bool kPadded = true;
+  static P::Operand left(const std::uint32_t* p, std::int64_t, int) { return P::read(p, 0); }
+  static P::Operand right(const std::uint32_t* p, std::int64_t, int) { return P::read(p, 0); }
+};
+
+#endif
+
+constexpr std::int64_t kLineBytes = 4 * kLineWords;
+
+// Memory to bring into the cache: so many bytes at each step along the depth, evenly, as memory
+// gives them. Less than a line means that some steps ask for the same one.
 struct Ahead {
   const char* next;
   const char* end;
-  std::int64_t lines;
+  std::int64_t bytes;
 };
 
 inline Ahead ahead_of(const DotRows& rows, std::int64_t tile_rows) {
-  constexpr std::int64_t kLine = 64;
   const std::int64_t strips = (rows.rows_a + tile_rows - 1) / tile_rows;
   const std::int64_t tiles = strips * ((rows.rows_b + kDotCols - 1) / kDotCols);
   const std::int64_t steps = tiles * ((rows.words + kWidth - 1) / kWidth);
-  const std::int64_t lines = (rows.ahead_bytes + kLine - 1) / kLine;
   const char* begin = static_cast<const char*>(rows.ahead);
-  return {begin, begin + rows.ahead_bytes, steps > 0 ? (lines + steps - 1) / steps : 0};
+  return {begin, begin + rows.ahead_bytes,
+          steps > 0 ? (rows.ahead_bytes + steps - 1) / steps : 0};
 }
 
 template <class Form, int kA, int kB>
@@ -94,11 +116,12 @@ void dot_tile(const DotRows& rows, std::int64_t row_a, std::int64_t row_b, Ahead
 #pragma GCC unroll 4
     for (int j = 0; j < kB; ++j) sum[i][j] = P::none();
   }
-  const std::int64_t lines = ahead.next < ahead.end ? ahead.lines : 0;
+  const std::int64_t bytes = ahead.next < ahead.end ? ahead.bytes : 0;
   const char* next = ahead.next;
   std::int64_t d = 0;
   for (; d + kWidth <= rows.words; d += kWidth) {
-    for (std::int64_t line = 0; line < lines; ++line, next += 64) __builtin_prefetch(next, 0, 2);
+    for (std::int64_t at = 0; at < bytes; at += kLineBytes) __builtin_prefetch(next + at, 0, 2);
+    next += bytes;
     dot_step<Form, kA, kB>(a + d, a_stride, b + d, b_stride, kWidth, sum);
   }
   ahead.next = next;
@@ -134,9 +157,9 @@ void dot_strip(const DotRows& rows, std::int64_t row_a, std::int64_t count, Ahea
 
 template <class Form>
 void dot_rows_of(const DotRows& rows) {
-  Ahead ahead = ahead_of(rows, kDotRows);
-  for (std::int64_t i = 0; i < rows.rows_a; i += kDotRows) {
-    dot_strip<Form, kDotRows>(rows, i, rows.rows_a - i, ahead);
+  Ahead ahead = ahead_of(rows, Form::kRows);
+  for (std::int64_t i = 0; i < rows.rows_a; i += Form::kRows) {
+    dot_strip<Form, Form::kRows>(rows, i, rows.rows_a - i, ahead);
   }
 }
 

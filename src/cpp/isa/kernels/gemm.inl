@@ -15,8 +15,22 @@ inline Vec gemm_finish(const GemmTile& tile, int r, std::int64_t column, std::in
   return sum;
 }
 
+// Asked for now, the lines of C and of the residual are there when the product is done.
+template <int kRows>
+inline void gemm_prefetch(const GemmTile& tile) {
+  for (int r = 0; r < kRows; ++r) {
+    for (int column = 0; column < kGemmVecs * kWidth; column += kLineWords) {
+      __builtin_prefetch(tile.c + r * tile.c_stride + column, 1);
+      if (tile.residual != nullptr) {
+        __builtin_prefetch(tile.residual + r * tile.residual_stride + column);
+      }
+    }
+  }
+}
+
 template <class P, int kRows, bool kWhole>
 void gemm_rows(const GemmTile& tile) {
+  gemm_prefetch<kRows>(tile);
   Sums<P, kRows, kGemmVecs> total;
   multiply<P, kRows, kGemmVecs, kWhole>(tile.product, tile.cols, total);
 #pragma GCC unroll 16

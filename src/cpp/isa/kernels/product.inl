@@ -156,7 +156,7 @@ inline void product_step(const std::uint32_t* a, const std::uint32_t* b, std::in
 template <int kSums>
 constexpr int kSets = kSums >= 8 ? 1 : kSums >= 4 ? 2 : 4;
 
-// Every step also asks for one cache line of what is needed next.
+// Every step also asks for a cache line of what is needed next.
 template <class P, int kRows, int kVecs, bool kWhole>
 inline void multiply(const Product& product, std::int64_t cols, Sums<P, kRows, kVecs>& total) {
   constexpr int kCount = kSets<kRows * kVecs>;
@@ -169,7 +169,7 @@ inline void multiply(const Product& product, std::int64_t cols, Sums<P, kRows, k
   const std::uint32_t* ahead = product.ahead;
   const auto step = [&](std::int64_t k, Sums<P, kRows, kVecs>& sums) {
     __builtin_prefetch(ahead, 0, 2);
-    ahead += kLineWords;
+    ahead += product.ahead_step;
     product_step<P, kRows, kVecs, kWhole>(a + k * P::kParts, b, cols, sums);
     b += product.b_stride;
   };

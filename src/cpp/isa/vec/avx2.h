@@ -19,6 +19,7 @@ constexpr int kGruRows = 4;   // 4 x 3 sums + 3 of B + 1 broadcast
 constexpr int kWideGruRows = 3;  // GCC 12 spills sums else
 constexpr int kGemmVecs = 2;
 constexpr int kDotRows = 3;  // 3 x 4 sums + 3 of A + 1 of B
+constexpr int kDotByteRows = 2;  // 2 x 4 sums + 2 of A + 1 of B + 1 product + 1 of ones
 
 inline __m256i first(std::int64_t n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
@@ -117,8 +118,15 @@ inline void store_bf16(std::uint16_t* p, Vec a, std::int64_t n) {
 }
 
 inline Vec bf16_even(Words pairs) { return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)); }
-inline Vec bf16_odd(Words pairs) {  // not by a mask, which would take a register
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_srli_epi32(pairs, 16), 16));
+// By a mask in memory: one in a register would displace a sum, and two shifts take the place of
+// multiply-adds.
+alignas(32) constexpr std::uint32_t kOddMask[kWidth] = {0xFFFF0000, 0xFFFF0000, 0xFFFF0000,
+                                                        0xFFFF0000, 0xFFFF0000, 0xFFFF0000,
+                                                        0xFFFF0000, 0xFFFF0000};
+inline Vec bf16_odd(Words pairs) {
+  Vec odd;
+  asm("vpand %2, %1, %0" : "=x"(odd) : "x"(pairs), "m"(kOddMask));
+  return odd;
 }
 
 constexpr int kInt8Offset = 128;  // as AVX-VNNI, which multiplies unsigned by signed
@@ -146,9 +154,7 @@ inline Words dot_int8(Words sum, Words a, Words b) {
 
 #else
 
-// vpmaddubsw would saturate: bytes are widened to 16 bits.
-inline Words uint8_even(Words a) { return _mm256_and_si256(a, _mm256_set1_epi16(0x00FF)); }
-inline Words uint8_odd(Words a) { return _mm256_srli_epi16(a, 8); }
+// vpmaddubsw would saturate with eight bits of both: they are widened to 16.
 inline Words int8_even(Words b) { return _mm256_srai_epi16(_mm256_slli_epi16(b, 8), 8); }
 inline Words int8_odd(Words b) { return _mm256_srai_epi16(b, 8); }
 inline Words dot_int16(Words sum, Words a, Words b) {
@@ -157,6 +163,10 @@ inline Words dot_int16(Words sum, Words a, Words b) {
       : "+x"(sum), "=&x"(products)
       : "x"(a), "x"(b));
   return sum;
+}
+inline Words dot_uint7(Words sum, Words a, Words b) {
+  const __m256i pairs = _mm256_maddubs_epi16(a, b);
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
 #endif

@@ -22,6 +22,7 @@ constexpr int kGruRows = 8;    // 8 x 3 sums + 3 of B + 1 broadcast
 constexpr int kWideGruRows = kGruRows;
 constexpr int kGemmVecs = 2;
 constexpr int kDotRows = 6;  // 6 x 4 sums + 6 of A + 1 of B
+constexpr int kDotByteRows = 3;  // 3 x 4 sums + 3 of A + 1 of B + 1 product + 1 of ones
 
 inline __mmask16 first(std::int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
 inline Vec load(const float* p) { return _mm512_loadu_ps(p); }
@@ -130,9 +131,7 @@ inline Words dot_int8(Words sum, Words a, Words b) {
 
 #else
 
-// vpmaddubsw would saturate: bytes are widened to 16 bits.
-inline Words uint8_even(Words a) { return _mm512_and_si512(a, _mm512_set1_epi16(0x00FF)); }
-inline Words uint8_odd(Words a) { return _mm512_srli_epi16(a, 8); }
+// vpmaddubsw would saturate with eight bits of both: they are widened to 16.
 inline Words int8_even(Words b) { return _mm512_srai_epi16(_mm512_slli_epi16(b, 8), 8); }
 inline Words int8_odd(Words b) { return _mm512_srai_epi16(b, 8); }
 inline Words dot_int16(Words sum, Words a, Words b) {
@@ -141,6 +140,10 @@ inline Words dot_int16(Words sum, Words a, Words b) {
       : "+v"(sum), "=&v"(products)
       : "v"(a), "v"(b));
   return sum;
+}
+inline Words dot_uint7(Words sum, Words a, Words b) {
+  const __m512i pairs = _mm512_maddubs_epi16(a, b);
+  return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
 }
 
 #endif
