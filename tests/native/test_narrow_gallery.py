@@ -49,6 +49,8 @@ def matrix(kind: str, rng: np.random.Generator, rows: int, dim: int) -> F32:
         x /= np.linalg.norm(x, axis=1, keepdims=True) + 1e-12
     elif kind == "ties":
         x = np.round(x)
+    elif kind == "largest codes":  # sums that are too narrow saturate
+        x = np.sign(x)
     elif kind == "near ties":  # one direction, and less beside it than quantising takes away
         x = rng.standard_normal((1, dim)) + 1e-6 * x
     elif kind == "spiky":
@@ -72,6 +74,7 @@ KINDS = (
     "normal",
     "unit",
     "ties",
+    "largest codes",
     "near ties",
     "spiky",
     "magnitudes",
