@@ -10,7 +10,7 @@
 namespace refine_itr {
 namespace {
 
-constexpr std::int64_t kLevels = 127;
+constexpr std::int64_t kLevels = 127;  // of the gallery's codes
 // Vectors without an element above it get zeros for codes: their scales could underflow.
 constexpr float kSmallest = 0x1p-100F;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();

@@ -10,39 +10,34 @@ namespace {
 
 constexpr int kDotCols = 4;
 
+// Rows of any length.
 struct DotFp32 {
   using P = Fp32;
   static constexpr int kRows = kDotRows;
   static constexpr bool kPadded = false;
-  static Vec left(const std::uint32_t* p, std::int64_t n, int) {
+  static Vec read(const std::uint32_t* p, std::int64_t n, int) {
     return n == kWidth ? P::read(p, 0) : P::read_n(p, n, 0);
   }
-  static Vec right(const std::uint32_t* p, std::int64_t n, int) { return left(p, n, 0); }
 };
 
-struct DotBf16 {
-  using P = Bf16;
-  static constexpr int kRows = kDotRows;
+// Rows of whole registers.
+template <class Product, int kRowsAtOnce>
+struct DotPadded {
+  using P = Product;
+  static constexpr int kRows = kRowsAtOnce;
   static constexpr bool kPadded = true;
-  static P::Operand left(const std::uint32_t* p, std::int64_t, int part) {
+  static typename P::Operand read(const std::uint32_t* p, std::int64_t, int part) {
     return P::read(p, part);
   }
-  static P::Operand right(const std::uint32_t* p, std::int64_t n, int part) {
-    return left(p, n, part);
-  }
 };
+
+using DotBf16 = DotPadded<Bf16, kDotRows>;
 
 #if defined(REFINE_ITR_NATIVE_INT8)
 
-struct DotInt8 {
-  using P = Int8;
-  static constexpr int kRows = kDotRows;
-  static constexpr int kLevels = 127;
-  static constexpr int kOffset = kInt8Offset;
-  static constexpr bool kPadded = true;
-  static P::Operand left(const std::uint32_t* p, std::int64_t, int) { return P::read(p, 0); }
-  static P::Operand right(const std::uint32_t* p, std::int64_t, int) { return P::read(p, 0); }
-};
+using DotInt8 = DotPadded<Int8, kDotRows>;
+constexpr int kDotLevels = 127;
+constexpr int kDotOffset = kInt8Offset;
 
 #else
 
@@ -53,15 +48,9 @@ struct Int7By8 : Int8 {
   static Sum multiply_add(Operand a, Operand b, Sum sum) { return dot_uint7(sum, a, b); }
 };
 
-struct DotInt8 {
-  using P = Int7By8;
-  static constexpr int kRows = kDotByteRows;
-  static constexpr int kLevels = 63;
-  static constexpr int kOffset = 64;
-  static constexpr bool kPadded = true;
-  static P::Operand left(const std::uint32_t* p, std::int64_t, int) { return P::read(p, 0); }
-  static P::Operand right(const std::uint32_t* p, std::int64_t, int) { return P::read(p, 0); }
-};
+using DotInt8 = DotPadded<Int7By8, kDotByteRows>;
+constexpr int kDotLevels = 63;
+constexpr int kDotOffset = 64;
 
 #endif
 
@@ -93,10 +82,10 @@ inline void dot_step(const std::uint32_t* a, std::int64_t a_stride, const std::u
   for (int part = 0; part < P::kParts; ++part) {
     typename P::Operand left[kA];
 #pragma GCC unroll 6
-    for (int i = 0; i < kA; ++i) left[i] = Form::left(a + i * a_stride, n, part);
+    for (int i = 0; i < kA; ++i) left[i] = Form::read(a + i * a_stride, n, part);
 #pragma GCC unroll 4
     for (int j = 0; j < kB; ++j) {
-      const typename P::Operand right = Form::right(b + j * b_stride, n, part);
+      const typename P::Operand right = Form::read(b + j * b_stride, n, part);
 #pragma GCC unroll 6
       for (int i = 0; i < kA; ++i) sum[i][j] = P::multiply_add(left[i], right, sum[i][j]);
     }
