@@ -53,20 +53,23 @@ bool fits(const py::array& array, Shape shape) {
 
 namespace detail {
 
+// The message is put together only when it is needed: a dtype's name is Python code.
 std::vector<std::int64_t> checked_shape(const py::handle& object, const char* name,
                                         const char* dtype, bool same_dtype, Shape shape,
                                         Access access) {
-  const std::string expected = std::string(name) + ": expected " +
-                               expected_text(dtype, shape, access) + "; got ";
+  const auto expected = [&] {
+    return std::string(name) + ": expected " + expected_text(dtype, shape, access) + "; got ";
+  };
   if (!py::isinstance<py::array>(object)) {
-    throw py::type_error(expected + Py_TYPE(object.ptr())->tp_name);
+    throw py::type_error(expected() + Py_TYPE(object.ptr())->tp_name);
   }
   const auto array = py::reinterpret_borrow<py::array>(object);
-  const std::string message = expected + actual_text(array, access);
-  if (!same_dtype) throw py::type_error(message);
+  if (!same_dtype) throw py::type_error(expected() + actual_text(array, access));
   const bool usable = is_contiguous(array) && is_aligned(array) &&
                       (access == Access::read || array.writeable());
-  if (!usable || !fits(array, shape)) throw py::value_error(message);
+  if (!usable || !fits(array, shape)) {
+    throw py::value_error(expected() + actual_text(array, access));
+  }
   return {array.shape(), array.shape() + array.ndim()};
 }
 

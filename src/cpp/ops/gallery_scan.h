@@ -15,8 +15,10 @@
 
 namespace refine_itr {
 
-// Queries scored at once: whole tiles of the kernels, small enough for the first-level cache.
-constexpr std::int64_t kQueryStrip = 6;
+// Queries scored at once: whole tiles of all kernels.
+constexpr std::int64_t kQueryStrip = 12;
+// Rows of the gallery likewise.
+constexpr std::int64_t kRowTile = 24;
 // The next part is fetched during so many strips of queries; later ones would fetch too little at
 // a time.
 constexpr std::int64_t kAheadStrips = 4;
@@ -57,12 +59,13 @@ struct GalleryScan {
   WordRows queries;
   WordRows gallery;
   RowFilter filter;
+  bool fetches;  // the next part of the gallery, while the kernel works on this one
 
   // A chunk of the gallery stays in the second-level cache while all queries pass over it, with the
   // next one on its way.
   std::int64_t chunk_rows() const {
     const std::int64_t rows = cached_words() / 4 / std::max<std::int64_t>(gallery.words, 1);
-    return std::clamp<std::int64_t>(rows / 8 * 8, 8, 1024);
+    return std::clamp<std::int64_t>(rows / kRowTile * kRowTile, kRowTile, 1008);
   }
   // Floats that each thread needs.
   std::int64_t scratch_size() const { return kQueryStrip * chunk_rows(); }
@@ -118,7 +121,7 @@ void scan_gallery(const GalleryScan& scan, float* scratch, int threads,
       const Range coming = chunk_range(claimed);
       const std::int64_t row_bytes = 4 * scan.gallery.stride;
       Range ahead{coming.begin * row_bytes, coming.end * row_bytes};
-      if (scan.filter.bits != nullptr) ahead = {0, 0};
+      if (!scan.fetches) ahead = {0, 0};
       Range left = own;
       for (Range run = scan.filter.next_run(left); run.size() > 0;
            run = scan.filter.next_run(left)) {

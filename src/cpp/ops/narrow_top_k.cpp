@@ -123,7 +123,7 @@ void search_narrow_chunk(const KernelTable& table, ConstMatrix queries, ConstMat
                   Workspace& workspace, int threads) {
   const std::int64_t q = queries.rows;
   const std::int64_t words = narrow.row_bytes() / 4;
-  const int used = threads_for(threads, q * gallery.rows * words);
+  const int used = threads_for(threads, q * gallery.rows * gallery.cols);
   WorkspaceScope scope(workspace);
   const WordRows exact = word_rows(as_const(aligned_copy(queries, scope)));
   const NarrowQueries coded = narrow_queries(table, queries, narrow, scope);
@@ -132,7 +132,7 @@ void search_narrow_chunk(const KernelTable& table, ConstMatrix queries, ConstMat
   const WordRows codes{reinterpret_cast<const std::int32_t*>(narrow.codes()), gallery.rows, words,
                        words};
   const GalleryScan scan{int8 ? table.dot_rows_int8 : table.dot_rows_bf16, coded.codes, codes,
-                         filter};
+                         filter, filter.bits == nullptr};
   float* scratch = scope.take<float>(used * scan.scratch_size());
   const auto scorer = [&](std::int64_t i) {
     return RowScorer{table, exact.row(i), word_rows(gallery)};

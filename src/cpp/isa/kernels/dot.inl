@@ -1,19 +1,19 @@
 // out = A B^T for two row-major matrices, read along their rows, in three forms of number.
 // PyTorch: a @ b.T
 //
-// kRows x 4 sums at a time stay in registers, so that kRows + 4 loads feed 4 kRows multiply-adds.
-// An element is summed the same way wherever it lies in the block: equal rows give equal results,
-// and a row scored by itself gets the score that it has among others.
+// kRows x kCols sums at a time stay in registers, so that kRows + kCols loads feed kRows kCols
+// multiply-adds; the registers of B stay, those of A come and go. An element is summed the same way
+// wherever it lies in the block: equal rows give equal results, and a row scored by itself gets the
+// score that it has among others.
 
 namespace refine_itr {
 namespace {
-
-constexpr int kDotCols = 4;
 
 // Rows of any length.
 struct DotFp32 {
   using P = Fp32;
   static constexpr int kRows = kDotRows;
+  static constexpr int kCols = kDotCols;
   static constexpr bool kPadded = false;
   static Vec read(const std::uint32_t* p, std::int64_t n, int) {
     return n == kWidth ? P::read(p, 0) : P::read_n(p, n, 0);
@@ -21,21 +21,22 @@ struct DotFp32 {
 };
 
 // Rows of whole registers.
-template <class Product, int kRowsAtOnce>
+template <class Product, int kTileRows, int kTileCols>
 struct DotPadded {
   using P = Product;
-  static constexpr int kRows = kRowsAtOnce;
+  static constexpr int kRows = kTileRows;
+  static constexpr int kCols = kTileCols;
   static constexpr bool kPadded = true;
   static typename P::Operand read(const std::uint32_t* p, std::int64_t, int part) {
     return P::read(p, part);
   }
 };
 
-using DotBf16 = DotPadded<Bf16, kDotRows>;
+using DotBf16 = DotPadded<Bf16, kDotRows, kDotCols>;
 
 #if defined(REFINE_ITR_NATIVE_INT8)
 
-using DotInt8 = DotPadded<Int8, kDotRows>;
+using DotInt8 = DotPadded<Int8, kDotRows, kDotCols>;
 constexpr int kDotLevels = 127;
 constexpr int kDotOffset = kInt8Offset;
 
@@ -48,7 +49,7 @@ struct Int7By8 : Int8 {
   static Sum multiply_add(Operand a, Operand b, Sum sum) { return dot_uint7(sum, a, b); }
 };
 
-using DotInt8 = DotPadded<Int7By8, kDotByteRows>;
+using DotInt8 = DotPadded<Int7By8, kDotByteRows, kDotByteCols>;
 constexpr int kDotLevels = 63;
 constexpr int kDotOffset = 64;
 
@@ -64,9 +65,15 @@ struct Ahead {
   std::int64_t bytes;
 };
 
-inline Ahead ahead_of(const DotRows& rows, std::int64_t tile_rows) {
-  const std::int64_t strips = (rows.rows_a + tile_rows - 1) / tile_rows;
-  const std::int64_t tiles = strips * ((rows.rows_b + kDotCols - 1) / kDotCols);
+// One row of A meets twice as many of B at once: less would not hide the latency of a multiply-add.
+template <class Form, int kA>
+constexpr int kTileCols = kA == 1 ? 2 * Form::kCols : Form::kCols;
+
+template <class Form>
+inline Ahead ahead_of(const DotRows& rows) {
+  const std::int64_t strips = (rows.rows_a + Form::kRows - 1) / Form::kRows;
+  const std::int64_t cols = rows.rows_a == 1 ? kTileCols<Form, 1> : Form::kCols;
+  const std::int64_t tiles = strips * ((rows.rows_b + cols - 1) / cols);
   const std::int64_t steps = tiles * ((rows.words + kWidth - 1) / kWidth);
   const char* begin = static_cast<const char*>(rows.ahead);
   return {begin, begin + rows.ahead_bytes,
@@ -80,29 +87,51 @@ inline void dot_step(const std::uint32_t* a, std::int64_t a_stride, const std::u
   using P = typename Form::P;
 #pragma GCC unroll 2
   for (int part = 0; part < P::kParts; ++part) {
-    typename P::Operand left[kA];
+    typename P::Operand right[kB];
+#pragma GCC unroll 8
+    for (int j = 0; j < kB; ++j) right[j] = Form::read(b + j * b_stride, n, part);
 #pragma GCC unroll 6
-    for (int i = 0; i < kA; ++i) left[i] = Form::read(a + i * a_stride, n, part);
-#pragma GCC unroll 4
-    for (int j = 0; j < kB; ++j) {
-      const typename P::Operand right = Form::read(b + j * b_stride, n, part);
-#pragma GCC unroll 6
-      for (int i = 0; i < kA; ++i) sum[i][j] = P::multiply_add(left[i], right, sum[i][j]);
+    for (int i = 0; i < kA; ++i) {
+      const typename P::Operand left = Form::read(a + i * a_stride, n, part);
+#pragma GCC unroll 8
+      for (int j = 0; j < kB; ++j) sum[i][j] = P::multiply_add(left, right[j], sum[i][j]);
     }
+  }
+}
+
+// out (kA, kB) gets the sums over the lanes of each.
+template <class P, int kA, int kB>
+inline void write_sums(const typename P::Sum (&sum)[kA][kB], float* out, std::int64_t out_stride) {
+  constexpr int kCount = kA * kB;
+  float sums[(kCount + 3) / 4 * 4];
+#pragma GCC unroll 6
+  for (int first = 0; first < kCount; first += 4) {
+    Vec lanes[4];
+#pragma GCC unroll 4
+    for (int n = 0; n < 4; ++n) {
+      const int at = first + n < kCount ? first + n : first;
+      lanes[n] = P::number(sum[at / kB][at % kB]);
+    }
+    reduce_add4(lanes[0], lanes[1], lanes[2], lanes[3], sums + first);
+  }
+#pragma GCC unroll 6
+  for (int i = 0; i < kA; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < kB; ++j) out[i * out_stride + j] = sums[i * kB + j];
   }
 }
 
 template <class Form, int kA, int kB>
 void dot_tile(const DotRows& rows, std::int64_t row_a, std::int64_t row_b, Ahead& ahead) {
+  using P = typename Form::P;
   const std::int64_t a_stride = rows.a_stride;
   const std::int64_t b_stride = rows.b_stride;
   const std::uint32_t* a = static_cast<const std::uint32_t*>(rows.a) + row_a * a_stride;
   const std::uint32_t* b = static_cast<const std::uint32_t*>(rows.b) + row_b * b_stride;
-  using P = typename Form::P;
   typename P::Sum sum[kA][kB];
 #pragma GCC unroll 6
   for (int i = 0; i < kA; ++i) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int j = 0; j < kB; ++j) sum[i][j] = P::none();
   }
   const std::int64_t bytes = ahead.next < ahead.end ? ahead.bytes : 0;
@@ -119,17 +148,7 @@ void dot_tile(const DotRows& rows, std::int64_t row_a, std::int64_t row_b, Ahead
       dot_step<Form, kA, kB>(a + d, a_stride, b + d, b_stride, rows.words - d, sum);
     }
   }
-  float* out = rows.out + row_a * rows.out_stride + row_b;
-#pragma GCC unroll 6
-  for (int i = 0; i < kA; ++i) {
-    Vec lanes[kDotCols];
-#pragma GCC unroll 4
-    for (int j = 0; j < kDotCols; ++j) lanes[j] = P::number(sum[i][kB == kDotCols ? j : 0]);
-    float sums[kDotCols];
-    float* target = kB == kDotCols ? out + i * rows.out_stride : sums;
-    reduce_add4(lanes[0], lanes[1], lanes[2], lanes[3], target);
-    if (kB != kDotCols) out[i * rows.out_stride] = sums[0];
-  }
+  write_sums<P, kA, kB>(sum, rows.out + row_a * rows.out_stride + row_b, rows.out_stride);
 }
 
 template <class Form, int kA>
@@ -137,16 +156,15 @@ void dot_strip(const DotRows& rows, std::int64_t row_a, std::int64_t count, Ahea
   if constexpr (kA > 1) {
     if (count < kA) return dot_strip<Form, kA - 1>(rows, row_a, count, ahead);
   }
+  constexpr int kB = kTileCols<Form, kA>;
   std::int64_t j = 0;
-  for (; j + kDotCols <= rows.rows_b; j += kDotCols) {
-    dot_tile<Form, kA, kDotCols>(rows, row_a, j, ahead);
-  }
+  for (; j + kB <= rows.rows_b; j += kB) dot_tile<Form, kA, kB>(rows, row_a, j, ahead);
   for (; j < rows.rows_b; ++j) dot_tile<Form, kA, 1>(rows, row_a, j, ahead);
 }
 
 template <class Form>
 void dot_rows_of(const DotRows& rows) {
-  Ahead ahead = ahead_of(rows, Form::kRows);
+  Ahead ahead = ahead_of<Form>(rows);
   for (std::int64_t i = 0; i < rows.rows_a; i += Form::kRows) {
     dot_strip<Form, Form::kRows>(rows, i, rows.rows_a - i, ahead);
   }

@@ -18,8 +18,10 @@ constexpr int kGemmRows = 6;  // 6 x 2 sums + 2 of B + 1 broadcast of 16 registe
 constexpr int kGruRows = 4;   // 4 x 3 sums + 3 of B + 1 broadcast
 constexpr int kWideGruRows = 3;  // GCC 12 spills sums else
 constexpr int kGemmVecs = 2;
-constexpr int kDotRows = 3;  // 3 x 4 sums + 3 of A + 1 of B
-constexpr int kDotByteRows = 2;  // 2 x 4 sums + 2 of A + 1 of B + 1 product + 1 of ones
+constexpr int kDotRows = 4;  // 4 x 3 sums + 3 of B + 1 of A
+constexpr int kDotCols = 3;
+constexpr int kDotByteRows = 6;  // 6 x 2 sums + 2 of B + 1 of A + 1 product
+constexpr int kDotByteCols = 2;
 
 inline __m256i first(std::int64_t n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
@@ -164,9 +166,14 @@ inline Words dot_int16(Words sum, Words a, Words b) {
       : "x"(a), "x"(b));
   return sum;
 }
+alignas(32) constexpr std::uint32_t kOnes[kWidth] = {0x10001, 0x10001, 0x10001, 0x10001,
+                                                    0x10001, 0x10001, 0x10001, 0x10001};
 inline Words dot_uint7(Words sum, Words a, Words b) {
-  const __m256i pairs = _mm256_maddubs_epi16(a, b);
-  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  Words products;
+  asm("vpmaddubsw %3, %2, %1\n\tvpmaddwd %4, %1, %1\n\tvpaddd %1, %0, %0"  // likewise
+      : "+x"(sum), "=&x"(products)
+      : "x"(a), "x"(b), "m"(kOnes));
+  return sum;
 }
 
 #endif

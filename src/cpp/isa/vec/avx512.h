@@ -21,8 +21,10 @@ constexpr int kGemmRows = 14;  // 14 x 2 sums + 2 of B + 1 broadcast of 32 regis
 constexpr int kGruRows = 8;    // 8 x 3 sums + 3 of B + 1 broadcast
 constexpr int kWideGruRows = kGruRows;
 constexpr int kGemmVecs = 2;
-constexpr int kDotRows = 6;  // 6 x 4 sums + 6 of A + 1 of B
-constexpr int kDotByteRows = 3;  // 3 x 4 sums + 3 of A + 1 of B + 1 product + 1 of ones
+constexpr int kDotRows = 6;  // 6 x 4 sums + 4 of B + 1 of A
+constexpr int kDotCols = 4;
+constexpr int kDotByteRows = 6;  // and 1 product + 1 of ones
+constexpr int kDotByteCols = 4;
 
 inline __mmask16 first(std::int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
 inline Vec load(const float* p) { return _mm512_loadu_ps(p); }
@@ -142,8 +144,11 @@ inline Words dot_int16(Words sum, Words a, Words b) {
   return sum;
 }
 inline Words dot_uint7(Words sum, Words a, Words b) {
-  const __m512i pairs = _mm512_maddubs_epi16(a, b);
-  return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+  Words products;
+  asm("vpmaddubsw %3, %2, %1\n\tvpmaddwd %4, %1, %1\n\tvpaddd %1, %0, %0"  // likewise
+      : "+v"(sum), "=&v"(products)
+      : "v"(a), "v"(b), "v"(_mm512_set1_epi16(1)));
+  return sum;
 }
 
 #endif

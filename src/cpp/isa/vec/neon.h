@@ -19,7 +19,8 @@ constexpr int kGemmRows = 6;  // 6 x 4 sums + 4 of B + 1 broadcast of 32 registe
 constexpr int kGruRows = 8;   // 8 x 3 sums + 3 of B + 1 broadcast
 constexpr int kWideGruRows = kGruRows;
 constexpr int kGemmVecs = 4;
-constexpr int kDotRows = 6;  // 6 x 4 sums + 6 of A + 1 of B
+constexpr int kDotRows = 6;  // 6 x 4 sums + 4 of B + 1 of A
+constexpr int kDotCols = 4;
 
 inline Vec load(const float* p) { return vld1q_f32(p); }
 inline Vec load_n(const float* p, std::int64_t n) {

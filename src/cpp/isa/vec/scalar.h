@@ -14,7 +14,8 @@ constexpr int kGemmRows = 4;  // 4 x 4 sums; the compiler may join the four colu
 constexpr int kGruRows = 4;
 constexpr int kWideGruRows = kGruRows;
 constexpr int kGemmVecs = 4;
-constexpr int kDotRows = 3;
+constexpr int kDotRows = 4;
+constexpr int kDotCols = 3;
 
 inline Vec load(const float* p) { return *p; }
 inline Vec load_n(const float* p, std::int64_t n) { return n > 0 ? *p : 0.0F; }
