@@ -9,6 +9,9 @@
 namespace refine_itr {
 namespace {
 
+// As many use a word of W_hh too little to wait for anything but its way from the cache.
+constexpr std::int64_t kFewRows = 2;
+
 struct GruCall {
   GateSource gates;
   Sequences sequences;
@@ -19,6 +22,9 @@ struct GruCall {
 
   std::int64_t tile_rows() const {
     return table.gru_rows[static_cast<int>(w_hh.precision())];
+  }
+  bool fetches(std::int64_t rows) const {
+    return rows > kFewRows || 3 * w_hh.dim() * w_hh.depth() > kNearWords;
   }
 };
 
@@ -80,8 +86,10 @@ GruTile make_tile(const GruCall& call, const Group& group, const PackedRows& row
   tile.product.b = call.w_hh.panel(panel);
   tile.product.b_stride = call.w_hh.panel_width();
   tile.product.ahead = tile.product.b;
-  set_ahead(tile.product, call.w_hh.panel(next_panel), tile.product.b_stride * tile.product.depth,
-            index, rows.tiles());
+  if (call.fetches(rows.rows)) {
+    set_ahead(tile.product, call.w_hh.panel(next_panel),
+              tile.product.b_stride * tile.product.depth, index, rows.tiles());
+  }
   if (call.w_hh.precision() == Precision::int8) {
     tile.product.col_scale = call.w_hh.col_scale() + column;
     tile.product.col_offset = call.w_hh.col_offset() + column;

@@ -4,13 +4,11 @@
 
 #include "isa/dispatch.h"
 #include "ops/best_list.h"
+#include "ops/cache.h"
 #include "ops/gallery_scan.h"
 
 namespace refine_itr {
 namespace {
-
-// A single query takes so small a gallery from the third-level cache faster than it can ask for it.
-constexpr std::int64_t kNearFloats = 2 << 20;
 
 // scores of the rows of `run`: ids only ever rise within a list, so an equal score never enters.
 void offer_scores(const KernelTable& table, BestList& list, RowFilter filter, Range run,
@@ -36,7 +34,7 @@ void search_chunk(const KernelTable& table, ConstMatrix queries, ConstMatrix gal
   Candidate* candidates = scope.take<Candidate>(used * q * k);
   for (std::int64_t i = 0; i < used * q; ++i) lists[i] = {candidates + i * k, k, 0};
   const WordRows aligned = word_rows(as_const(aligned_copy(queries, scope)));
-  const bool near = q == 1 && gallery.rows * gallery.cols <= kNearFloats;
+  const bool near = q == 1 && gallery.rows * gallery.cols <= kNearWords;
   const GalleryScan scan{table.dot_rows, aligned, word_rows(gallery), filter,
                          filter.bits == nullptr && !near};
   float* scratch = scope.take<float>(used * scan.scratch_size());
