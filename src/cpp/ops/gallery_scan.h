@@ -17,7 +17,7 @@ namespace refine_itr {
 
 // Queries scored at once: whole tiles of all kernels.
 constexpr std::int64_t kQueryStrip = 12;
-// Rows of the gallery likewise.
+// Rows of the gallery likewise, those that a single query meets at once included.
 constexpr std::int64_t kRowTile = 24;
 // The next part is fetched during so many strips of queries; later ones would fetch too little at
 // a time.
@@ -59,13 +59,13 @@ struct GalleryScan {
   WordRows queries;
   WordRows gallery;
   RowFilter filter;
-  bool fetches;  // the next part of the gallery, while the kernel works on this one
+  bool near;  // the gallery comes fast enough without being asked for ahead
 
   // A chunk of the gallery stays in the second-level cache while all queries pass over it, with the
   // next one on its way.
   std::int64_t chunk_rows() const {
     const std::int64_t rows = cached_words() / 4 / std::max<std::int64_t>(gallery.words, 1);
-    return std::clamp<std::int64_t>(rows / kRowTile * kRowTile, kRowTile, 1008);
+    return std::clamp<std::int64_t>(rows / kRowTile * kRowTile, kRowTile, 42 * kRowTile);
   }
   // Floats that each thread needs.
   std::int64_t scratch_size() const { return kQueryStrip * chunk_rows(); }
@@ -121,7 +121,7 @@ void scan_gallery(const GalleryScan& scan, float* scratch, int threads,
       const Range coming = chunk_range(claimed);
       const std::int64_t row_bytes = 4 * scan.gallery.stride;
       Range ahead{coming.begin * row_bytes, coming.end * row_bytes};
-      if (!scan.fetches) ahead = {0, 0};
+      if (scan.near || scan.filter.bits != nullptr) ahead = {0, 0};
       Range left = own;
       for (Range run = scan.filter.next_run(left); run.size() > 0;
            run = scan.filter.next_run(left)) {

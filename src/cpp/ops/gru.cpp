@@ -9,7 +9,7 @@
 namespace refine_itr {
 namespace {
 
-// As many use a word of W_hh too little to wait for anything but its way from the cache.
+// So few sequences do too little with a weight to gain from asking for it ahead, if it is near.
 constexpr std::int64_t kFewRows = 2;
 
 struct GruCall {

@@ -132,7 +132,7 @@ void search_narrow_chunk(const KernelTable& table, ConstMatrix queries, ConstMat
   const WordRows codes{reinterpret_cast<const std::int32_t*>(narrow.codes()), gallery.rows, words,
                        words};
   const GalleryScan scan{int8 ? table.dot_rows_int8 : table.dot_rows_bf16, coded.codes, codes,
-                         filter, filter.bits == nullptr};
+                         filter, false};
   float* scratch = scope.take<float>(used * scan.scratch_size());
   const auto scorer = [&](std::int64_t i) {
     return RowScorer{table, exact.row(i), word_rows(gallery)};

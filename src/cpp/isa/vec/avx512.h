@@ -23,7 +23,7 @@ constexpr int kWideGruRows = kGruRows;
 constexpr int kGemmVecs = 2;
 constexpr int kDotRows = 6;  // 6 x 4 sums + 4 of B + 1 of A
 constexpr int kDotCols = 4;
-constexpr int kDotByteRows = 6;  // and 1 product + 1 of ones
+constexpr int kDotByteRows = 6;  // 6 x 4 sums + 4 of B + 1 of A + 1 product + 1 of ones
 constexpr int kDotByteCols = 4;
 
 inline __mmask16 first(std::int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
