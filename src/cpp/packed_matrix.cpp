@@ -9,22 +9,20 @@
 namespace refine_itr {
 namespace {
 
-constexpr float kInt8Max = 127.0F;
-
 // What one step of the quantised numbers stands for; NaN if a number is not finite.
-float int8_step(const float* x, std::int64_t n) noexcept {
+float int8_step(const float* x, std::int64_t n, float levels) noexcept {
   float size = 0.0F;
   float poison = 0.0F;
   for (std::int64_t i = 0; i < n; ++i) {
     size = std::max(size, std::fabs(x[i]));
     poison += 0.0F * x[i];
   }
-  return size / kInt8Max + poison;
+  return size / levels + poison;
 }
 
-std::int8_t to_int8(float x, float step) noexcept {
+std::int8_t to_int8(float x, float step, float levels) noexcept {
   if (!(step > 0.0F)) return 0;
-  return static_cast<std::int8_t>(std::lrint(std::clamp(x / step, -kInt8Max, kInt8Max)));
+  return static_cast<std::int8_t>(std::lrint(std::clamp(x / step, -levels, levels)));
 }
 
 }  // namespace
@@ -63,7 +61,8 @@ void PackedWeight::pack_column(const float* weight, float bias, std::int64_t col
   const int group = kGroup[static_cast<int>(precision_)];
   std::uint32_t* first = words_ + column / width_ * width_ * depth_ + column % width_;
   bias_[column] = bias;
-  const float step = precision_ == Precision::int8 ? int8_step(weight, n_in_) : 0.0F;
+  const auto levels = static_cast<float>(table_->weight_levels);
+  const float step = precision_ == Precision::int8 ? int8_step(weight, n_in_, levels) : 0.0F;
   std::int32_t sum = 0;
   for (std::int64_t k = 0; k < n_in_; ++k) {
     auto* word = reinterpret_cast<std::byte*>(first + k / group * width_);
@@ -75,7 +74,7 @@ void PackedWeight::pack_column(const float* weight, float bias, std::int64_t col
         break;
       }
       case Precision::int8: {
-        const std::int8_t quantised = to_int8(weight[k], step);
+        const std::int8_t quantised = to_int8(weight[k], step, levels);
         std::memcpy(word + k % group, &quantised, sizeof(quantised));
         sum += quantised;
         break;

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -150,11 +152,12 @@ def test_int8_takes_any_magnitude(isa: str, size: float) -> None:
 
 def test_int8_takes_no_more_inputs_than_its_sums_hold(isa: str) -> None:
     most = 66_311
-    x, out = np.full((1, most), -1, np.float32), np.empty((1, 1), np.float32)
-    for sign in (1.0, -1.0):
+    out = np.empty((1, 1), np.float32)
+    for sign_x, sign in itertools.product((1.0, -1.0), repeat=2):
+        x = np.full((1, most), sign_x, np.float32)
         weight = np.full((1, most), sign, np.float32)
         _core.linear(x, _core.PackedMatrix(weight, precision="int8"), out, _core.Workspace())
-        assert out.item() == pytest.approx(-sign * most, rel=1e-6)
+        assert out.item() == pytest.approx(sign_x * sign * most, rel=1e-6)
     deeper = np.ones((1, most + 1), np.float32)
     _core.PackedMatrix(deeper, precision="bf16")
     message = f"weight: expected at most {most} inputs in int8; got {most + 1}"

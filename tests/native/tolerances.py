@@ -11,6 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_itr import _core
+
 from .arrays import Precision
 
 EPS: Final = 2.0**-24  # half a unit in the last place of 1.0
@@ -32,7 +34,7 @@ TOLERANCES: Final = {
     # The hidden product is off by at most 2^-7 of its magnitude, which is below one here; a gate's
     # slope is at most one, and errors of a step are damped by the next.
     "gru-bf16": 0.02,
-    # Likewise with steps of 1/127 of the largest number in both factors.
+    # Likewise with steps of 1/127 of the largest number in both factors, or of 1/63 in the weights.
     "gru-int8": 0.06,
     # A unit vector after up to four layers, a GRU over 36 regions and three norms.
     "encoder": 1e-4,
@@ -64,7 +66,8 @@ def product_limit(
 ) -> NDArray[np.float64]:
     """How far x weight^T, computed in a precision, may be off; ``rest`` is added in float32.
 
-    bf16 rounds each factor to a relative 2^-8; int8 to half a step of 1/127 of its row's largest.
+    bf16 rounds each factor to a relative 2^-8; int8 to half a step of 1/127 of its row's largest,
+    of 1/63 in weights where the instruction set adds up two products within 16 bits.
     """
     left, right = np.abs(x.astype(np.float64)), np.abs(weight.astype(np.float64))
     magnitude = left @ right.T
@@ -72,7 +75,11 @@ def product_limit(
     if precision == "bf16":
         limit += (2.0**-7 + 2.0**-16) * magnitude
     if precision == "int8" and x.shape[1] > 0:
-        dx, dw = (np.max(side, axis=1) / 254 * (1 + 1e-5) for side in (left, right))
+        steps = 63 if _core.isa() in ("avx2", "avx512") else 127
+        dx, dw = (
+            np.max(side, axis=1) / (2 * levels) * (1 + 1e-5)
+            for side, levels in ((left, 127), (right, steps))
+        )
         limit += dx[:, None] * right.sum(axis=1) + left.sum(axis=1)[:, None] * dw
         limit += x.shape[1] * dx[:, None] * dw
     return limit

@@ -122,8 +122,9 @@ struct KernelTable {
   std::int64_t gemm_cols;
   std::int64_t gru_rows[kPrecisions];  // likewise
   int left_group[kPrecisions];  // numbers in a word of A
-  // What is added to quantised activations to make them unsigned, or 0.
+  // Quantised activations are in -127 .. 127; what is added to make them unsigned, or 0.
   std::int32_t int8_offset;
+  std::int32_t weight_levels;  // quantised weights are in -weight_levels .. weight_levels
 
   // kernels/pack.inl: one row of A, x (depth), as Product::a has it, the last word filled up with
   // zeros. int8: quantised, and row_scale is set; it is NaN if a number is not finite.

@@ -18,11 +18,9 @@
 //                      REFINE_ITR_NATIVE_BF16)
 //   dot_bf16(s, a, b)  s + a0 b0 + a1 b1 per word, in float (where there is)
 //   dot_int8(s, a, b)  s + a0 b0 + .. + a3 b3 per word, in int32: a as store_activations writes
-//                      them, b signed in -127 .. 127 (where there is a REFINE_ITR_NATIVE_INT8)
-//   int8_even, _odd    the first and the third of each four, or the other two, as pairs of 16 bits
-//                      (where there is none)
-//   dot_int16(s, a, b) s + a0 b0 + a1 b1 per word of such pairs, in int32 (there too)
-//   dot_uint7(s, a, b) as dot_int8, of a in 0 .. 127 (there too)
+//                      them, b signed in -127 .. 127. Where there is no REFINE_ITR_NATIVE_INT8,
+//                      a0 b0 + a1 b1 and a2 b2 + a3 b3 must each fit into 16 bits: one factor has
+//                      seven bits
 #pragma once
 
 #include <cstdint>

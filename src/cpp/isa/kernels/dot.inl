@@ -42,14 +42,8 @@ constexpr int kDotOffset = kInt8Offset;
 
 #else
 
-// Seven bits of A by eight of B: two products add up within 16 bits, and nothing is widened.
-struct Int7By8 : Int8 {
-  static constexpr int kParts = 1;
-  static Operand read(const std::uint32_t* p, int) { return load_words(p); }
-  static Sum multiply_add(Operand a, Operand b, Sum sum) { return dot_uint7(sum, a, b); }
-};
-
-using DotInt8 = DotPadded<Int7By8, kDotByteRows, kDotByteCols>;
+// Seven bits of A by eight of B.
+using DotInt8 = DotPadded<Int8, kDotByteRows, kDotByteCols>;
 constexpr int kDotLevels = 63;
 constexpr int kDotOffset = 64;
 

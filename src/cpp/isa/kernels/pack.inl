@@ -65,37 +65,15 @@ inline void quantise(const float* x, std::int64_t n, Vec steps, std::uint8_t* ou
   for (std::int64_t i = n; i % 4 != 0; ++i) out[i] = 0;
 }
 
-#if defined(REFINE_ITR_NATIVE_INT8)
-
-inline void pack_int8(const float* x, std::int64_t n, Vec steps, std::uint32_t* a) {
-  quantise(x, n, steps, reinterpret_cast<std::uint8_t*>(a));
-}
-
-#else
-
-// As 16 bits: those of the even numbers of a word, then those of the odd ones.
-inline void pack_int8(const float* x, std::int64_t n, Vec steps, std::uint32_t* a) {
-  alignas(64) std::uint8_t bytes[4 * kPassWords / Int8::kParts];
-  quantise(x, n, steps, bytes);
-  for (std::int64_t i = 0; i < (n + 3) / 4; ++i) {
-    std::uint32_t word;
-    __builtin_memcpy(&word, bytes + 4 * i, sizeof(word));
-    a[2 * i] = word & 0x00FF00FF;
-    a[2 * i + 1] = word >> 8 & 0x00FF00FF;
-  }
-}
-
-#endif
-
 void pack_row_int8(const float* x, std::int64_t depth, std::uint32_t* a, std::int64_t a_pass,
                    float* row_scale) noexcept {
-  constexpr std::int64_t kPass = 4 * kPassWords / Int8::kParts;
+  constexpr std::int64_t kPass = 4 * kPassWords;
   const float size = quantised_size(x, depth);
   const bool vanishes = size < kLeastSize;
   *row_scale = vanishes ? 0.0F : size / 127.0F;
   const Vec steps = broadcast(vanishes ? 0.0F : 127.0F / size);
   for (; depth > 0; depth -= kPass, x += kPass, a += a_pass) {
-    pack_int8(x, depth < kPass ? depth : kPass, steps, a);
+    quantise(x, depth < kPass ? depth : kPass, steps, reinterpret_cast<std::uint8_t*>(a));
   }
 }
 

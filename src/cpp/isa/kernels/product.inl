@@ -81,32 +81,23 @@ struct Int8 {
   using Sum = Words;
   using Operand = Words;
   static constexpr Precision kPrecision = Precision::int8;
+  static constexpr int kParts = 1;
 
   static Sum none() { return zero_words(); }
   static Sum sum_at(const std::uint32_t* p) { return load_words(p); }
   static Operand spread(const std::uint32_t* p) { return broadcast_word(word_at(p)); }
   static Sum join(Sum a, Sum b) { return add_words(a, b); }
   static Vec number(Sum sum) { return to_float(sum); }
-
-#if defined(REFINE_ITR_NATIVE_INT8)
-  static constexpr int kParts = 1;
   static Operand read(const std::uint32_t* p, int) { return load_words(p); }
   static Operand read_n(const std::uint32_t* p, std::int64_t n, int) { return load_words_n(p, n); }
   static Sum multiply_add(Operand a, Operand b, Sum sum) { return dot_int8(sum, a, b); }
-#else
-  static constexpr int kParts = 2;
-  static Operand read(const std::uint32_t* p, int part) { return widen(load_words(p), part); }
-  static Operand read_n(const std::uint32_t* p, std::int64_t n, int part) {
-    return widen(load_words_n(p, n), part);
-  }
-  static Sum multiply_add(Operand a, Operand b, Sum sum) { return dot_int16(sum, a, b); }
-
- private:
-  static Operand widen(Words fours, int part) {
-    return part == 0 ? int8_even(fours) : int8_odd(fours);
-  }
-#endif
 };
+
+#if defined(REFINE_ITR_NATIVE_INT8)
+constexpr int kWeightLevels = 127;
+#else
+constexpr int kWeightLevels = 63;  // two products with activations of eight bits fit into 16 bits
+#endif
 
 template <class P, int kRows, int kVecs>
 struct Sums {

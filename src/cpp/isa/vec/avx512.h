@@ -133,17 +133,7 @@ inline Words dot_int8(Words sum, Words a, Words b) {
 
 #else
 
-// vpmaddubsw would saturate with eight bits of both: they are widened to 16.
-inline Words int8_even(Words b) { return _mm512_srai_epi16(_mm512_slli_epi16(b, 8), 8); }
-inline Words int8_odd(Words b) { return _mm512_srai_epi16(b, 8); }
-inline Words dot_int16(Words sum, Words a, Words b) {
-  Words products;
-  asm("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0"  // GCC 12 spills sums else
-      : "+v"(sum), "=&v"(products)
-      : "v"(a), "v"(b));
-  return sum;
-}
-inline Words dot_uint7(Words sum, Words a, Words b) {
+inline Words dot_int8(Words sum, Words a, Words b) {
   Words products;
   asm("vpmaddubsw %3, %2, %1\n\tvpmaddwd %4, %1, %1\n\tvpaddd %1, %0, %0"  // likewise
       : "+v"(sum), "=&v"(products)
