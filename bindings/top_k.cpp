@@ -16,9 +16,6 @@
 namespace refine_itr::bindings {
 namespace {
 
-// 8-bit products are summed in 32 bits.
-constexpr std::int64_t kMostFeatures = 1 << 16;
-
 struct SearchArguments {
   ConstMatrix queries;
   ConstMatrix gallery;
@@ -90,8 +87,8 @@ std::unique_ptr<SharedNarrowGallery> make_narrow(const py::object& gallery,
   const auto named = find_named<NarrowPrecision>(
       "precision", precision,
       {{"bf16", NarrowPrecision::bf16}, {"int8", NarrowPrecision::int8}});
-  if (rows.dim(1) > kMostFeatures) {
-    throw py::value_error("gallery: expected at most " + std::to_string(kMostFeatures) +
+  if (rows.dim(1) > kMostNarrowFeatures) {
+    throw py::value_error("gallery: expected at most " + std::to_string(kMostNarrowFeatures) +
                           " features; got " + std::to_string(rows.dim(1)));
   }
   const py::gil_scoped_release release;

@@ -10,7 +10,6 @@
 namespace refine_itr {
 namespace {
 
-constexpr std::int64_t kLevels = 127;  // of the gallery's codes
 // Vectors without an element above it get zeros for codes: their scales could underflow.
 constexpr float kSmallest = 0x1p-100F;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -21,46 +20,39 @@ float rounded_up(double x) noexcept {
   return x > 0.0 ? std::nextafter(static_cast<float>(x * (1.0 + 0x1p-20)), kInfinity) : 0.0F;
 }
 
-// To the nearest whole number, |x| < 2^51; unlike std::lrint it is vectorised.
-double nearest(double x) noexcept {
-  constexpr double kMagic = 0x1.8p52;  // adding it leaves no bits for a fraction
-  return (x + kMagic) - kMagic;
+// More than the error of a number of steps that is computed in float32: 127 steps, three roundings.
+constexpr double kStepError = 0x1p-15;
+
+// At least the norm of n numbers of steps; `squares` adds up theirs as computed in float32, in any
+// order.
+double norm_in_steps(float squares, std::int64_t n) noexcept {
+  const auto count = static_cast<double>(n);
+  return std::sqrt(squares * (1.0 + 0x1p-23 * (count + 16.0))) + kStepError * std::sqrt(count);
 }
 
-void write_code(float code, std::uint16_t* out) noexcept { *out = bf16_bits(code); }
+NarrowRow int8_row(const KernelTable& table, const float* v, std::int64_t dim, float largest,
+                   std::int64_t levels, std::int8_t* codes) noexcept {
+  const float scale = largest / static_cast<float>(levels);
+  CodeSums sums;
+  table.narrow_codes(v, dim, 1.0F / scale, codes, &sums);
+  return {scale, sums.codes, rounded_up(scale * norm_in_steps(sums.squares, dim)),
+          rounded_up(scale * norm_in_steps(sums.errors, dim))};
+}
 
-void write_code(double code, std::int8_t* out) noexcept { *out = static_cast<std::int8_t>(code); }
-
-// round(x / scale) gives the code of x. Returns sum and error.
-template <class Code, class Round>
-NarrowRow write_codes(const float* v, std::int64_t dim, float scale, Code* codes,
-                      const Round& round) noexcept {
-  const double inverse = 1.0 / scale;
-  double sum = 0.0;
+// The scale is a power of two, so that codes are v's own bits, rounded, at a magnitude below 2.
+NarrowRow bf16_row(const float* v, std::int64_t dim, float largest, std::uint16_t* codes) noexcept {
+  const float scale = std::ldexp(1.0F, std::ilogb(largest));
+  const double per_step = 1.0 / scale;
   double squares = 0.0;
+  double errors = 0.0;
   for (std::int64_t i = 0; i < dim; ++i) {
-    const auto code = round(v[i] * inverse);
-    const double error = v[i] - scale * static_cast<double>(code);
-    write_code(code, codes + i);
-    sum += code;
-    squares += error * error;
+    const double steps = v[i] * per_step;
+    codes[i] = bf16_bits(static_cast<float>(steps));
+    const double error = steps - from_bf16(codes[i]);
+    squares += steps * steps;
+    errors += error * error;
   }
-  return {scale, static_cast<float>(sum), 0.0F, rounded_up(std::sqrt(squares))};
-}
-
-struct Size {
-  float largest;  // magnitude
-  double norm;
-};
-
-Size size_of(const float* v, std::int64_t dim) noexcept {
-  Size size{0.0F, 0.0};
-  for (std::int64_t i = 0; i < dim; ++i) {
-    size.largest = std::max(size.largest, std::fabs(v[i]));
-    size.norm += static_cast<double>(v[i]) * v[i];
-  }
-  size.norm = std::sqrt(size.norm);
-  return size;
+  return {scale, 0.0F, rounded_up(scale * std::sqrt(squares)), rounded_up(scale * std::sqrt(errors))};
 }
 
 }  // namespace
@@ -71,30 +63,26 @@ std::int64_t narrow_row_bytes(std::int64_t dim, NarrowPrecision precision) {
   return std::max(ceil_div(bytes, line), std::int64_t{1}) * line;
 }
 
-NarrowRow narrow_row(const float* v, std::int64_t dim, NarrowPrecision precision,
-                     std::int64_t levels, std::byte* codes) noexcept {
+NarrowRow narrow_row(const KernelTable& table, const float* v, std::int64_t dim,
+                     NarrowPrecision precision, std::int64_t levels, std::byte* codes) noexcept {
   std::memset(codes, 0, static_cast<std::size_t>(narrow_row_bytes(dim, precision)));
-  const Size size = size_of(v, dim);
-  if (!std::isfinite(size.norm)) return {0.0F, 0.0F, kInfinity, kInfinity};
-  const float norm = rounded_up(size.norm);
-  if (!(size.largest > kSmallest)) return {0.0F, 0.0F, norm, norm};
-  NarrowRow row;
-  if (precision == NarrowPrecision::int8) {
-    row = write_codes(v, dim, size.largest / static_cast<float>(levels),
-                      reinterpret_cast<std::int8_t*>(codes), nearest);
-  } else {
-    // A power of two, so that codes are v's own bits, rounded, at a magnitude below 2.
-    row = write_codes(v, dim, std::ldexp(1.0F, std::ilogb(size.largest)),
-                      reinterpret_cast<std::uint16_t*>(codes),
-                      [](double x) { return from_bf16(bf16_bits(static_cast<float>(x))); });
-    row.sum = 0.0F;
+  const float largest = table.magnitude(v, dim);
+  if (!std::isfinite(largest)) return {0.0F, 0.0F, kInfinity, kInfinity};
+  if (!(largest > kSmallest)) {
+    const float norm = rounded_up(largest * std::sqrt(static_cast<double>(dim)));
+    return {0.0F, 0.0F, norm, norm};
   }
-  row.norm = norm;
-  return row;
+  if (precision == NarrowPrecision::bf16) {
+    return bf16_row(v, dim, largest, reinterpret_cast<std::uint16_t*>(codes));
+  }
+  return int8_row(table, v, dim, largest, levels, reinterpret_cast<std::int8_t*>(codes));
 }
 
 NarrowGallery::NarrowGallery(ConstMatrix rows, NarrowPrecision precision)
-    : precision_(precision), dim_(rows.cols), row_bytes_(narrow_row_bytes(rows.cols, precision)) {
+    : table_(&active_table()),
+      precision_(precision),
+      dim_(rows.cols),
+      row_bytes_(narrow_row_bytes(rows.cols, precision)) {
   reserve(rows.rows);
   append(rows);
 }
@@ -105,13 +93,19 @@ void NarrowGallery::append(ConstMatrix rows) {
 }
 
 void NarrowGallery::replace(std::int64_t index, const float* v) noexcept {
-  const NarrowRow row = narrow_row(v, dim_, precision_, kLevels, codes_.get() + index * row_bytes_);
+  const NarrowRow row = narrow_row(*table_, v, dim_, precision_, kGalleryLevels,
+                                   codes_.get() + index * row_bytes_);
   const auto i = static_cast<std::size_t>(index);
   scales_[i] = row.scale;
   sums_[i] = row.sum;
   norms_[i] = row.norm;
   errors_[i] = row.error;
   if (std::isfinite(row.norm)) largest_norm_ = std::max(largest_norm_, row.norm);
+}
+
+NarrowRows NarrowGallery::rows() const noexcept {
+  return {precision_,     n_,           dim_,           row_bytes_,     codes_.get(),
+          scales_.data(), sums_.data(), norms_.data(), errors_.data(), largest_norm_};
 }
 
 std::int64_t NarrowGallery::nbytes() const noexcept {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "aligned_bytes.h"
+#include "isa/dispatch.h"
 #include "matrix_view.h"
 
 namespace refine_itr {
@@ -24,10 +25,28 @@ struct NarrowRow {
 // Bytes of the codes of one vector: whole cache lines, padded with zeros.
 std::int64_t narrow_row_bytes(std::int64_t dim, NarrowPrecision precision);
 
+constexpr std::int64_t kGalleryLevels = 127;
+// Products of codes are summed in 32 bits.
+constexpr std::int64_t kMostNarrowFeatures = 1 << 16;
+
 // Writes the codes of v (dim) into `codes` (narrow_row_bytes), int8 ones signed and in
 // -levels .. levels.
-NarrowRow narrow_row(const float* v, std::int64_t dim, NarrowPrecision precision,
-                     std::int64_t levels, std::byte* codes) noexcept;
+NarrowRow narrow_row(const KernelTable& table, const float* v, std::int64_t dim,
+                     NarrowPrecision precision, std::int64_t levels, std::byte* codes) noexcept;
+
+// Narrow rows where they lie.
+struct NarrowRows {
+  NarrowPrecision precision;
+  std::int64_t n;
+  std::int64_t dim;
+  std::int64_t row_bytes;
+  const std::byte* codes;  // (n, row_bytes)
+  const float* scales;     // (n) each, as in NarrowRow
+  const float* sums;
+  const float* norms;
+  const float* errors;
+  float largest_norm;  // >= the norm of every finite row
+};
 
 class NarrowGallery {
  public:
@@ -41,20 +60,13 @@ class NarrowGallery {
   NarrowPrecision precision() const noexcept { return precision_; }
   std::int64_t n() const noexcept { return n_; }
   std::int64_t dim() const noexcept { return dim_; }
-  std::int64_t row_bytes() const noexcept { return row_bytes_; }
   std::int64_t nbytes() const noexcept;
-
-  const std::byte* codes() const noexcept { return codes_.get(); }  // (n, row_bytes)
-  const float* scales() const noexcept { return scales_.data(); }   // (n) each, as in NarrowRow
-  const float* sums() const noexcept { return sums_.data(); }
-  const float* norms() const noexcept { return norms_.data(); }
-  const float* errors() const noexcept { return errors_.data(); }
-  // >= the norm of every finite row.
-  float largest_norm() const noexcept { return largest_norm_; }
+  NarrowRows rows() const noexcept;
 
  private:
   void reserve(std::int64_t n);
 
+  const KernelTable* table_;
   NarrowPrecision precision_;
   std::int64_t dim_;
   std::int64_t row_bytes_;

@@ -19,6 +19,7 @@
 //
 #include "isa/kernels/dot.inl"
 #include "isa/kernels/limits.inl"
+#include "isa/kernels/narrow.inl"
 #include "isa/kernels/norm.inl"
 #include "isa/kernels/pack.inl"
 #include "isa/kernels/pooling.inl"
@@ -50,6 +51,9 @@ const KernelTable REFINE_ITR_JOIN(kTable_, REFINE_ITR_ISA_NAME) = {
     dot_rows_int8,
     kDotLevels,
     kDotOffset,
+    kFastInt8,
+    magnitude,
+    narrow_codes,
     l2norm_row,
     l2norm_columns,
     mean_rows,

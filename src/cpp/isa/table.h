@@ -115,6 +115,13 @@ struct ScoreBounds {
   const float* error;
 };
 
+// Of a vector in steps of its codes.
+struct CodeSums {
+  float codes;
+  float squares;  // of the vector
+  float errors;   // squares of the vector less its codes
+};
+
 struct KernelTable {
   const char* name;
   std::int64_t width;      // of a register, in words
@@ -146,6 +153,13 @@ struct KernelTable {
   void (*dot_rows_int8)(const DotRows& rows) noexcept;
   std::int32_t dot_levels;
   std::int32_t dot_offset;
+  bool int8_is_fast;  // dot_rows_int8 outruns dot_rows
+
+  // kernels/pack.inl: the largest magnitude of x (n); NaN if a number is not finite.
+  float (*magnitude)(const float* x, std::int64_t n) noexcept;
+  // kernels/narrow.inl: v (n) as codes (n) in steps of 1 / per_step, at most 127 of them.
+  void (*narrow_codes)(const float* v, std::int64_t n, float per_step, std::int8_t* codes,
+                       CodeSums* sums) noexcept;
 
   // kernels/norm.inl: an all-zero vector gives zeros; no intermediate over- or underflow.
   // out may be x.

@@ -13,6 +13,7 @@
 //   any_above          x > t for at least one element
 //   reduce_add4        the sums of four vectors, next to each other
 //   store_bf16         rounded to the nearest bfloat16, ties to even; a NaN stays one
+//   store_codes        whole numbers in -127 .. 127 as 8 bits
 //   store_activations  numbers in -127 .. 127 rounded to 8 bits, plus kInt8Offset
 //   bf16_even, _odd    the first and the second of each pair, as floats (where there is no
 //                      REFINE_ITR_NATIVE_BF16)

@@ -28,15 +28,17 @@ constexpr std::int64_t kAheadStrips = 4;
 constexpr std::int64_t kQueryChunk = 1024;
 constexpr std::int64_t kListBytes = 32 << 20;
 
-// search(queries, scores, ids) for parts of them; `list_bytes` is what a query takes.
+// search(queries, scores, ids) for equal parts of them; `list_bytes` is what a query takes.
 template <class Search>
 void in_query_chunks(ConstMatrix queries, Matrix scores, std::int64_t* ids,
                      std::int64_t list_bytes, const Search& search) {
   const std::int64_t chunk = std::clamp<std::int64_t>(kListBytes / list_bytes, 1, kQueryChunk);
-  for (std::int64_t q = 0; q < queries.rows; q += chunk) {
-    const std::int64_t rows = std::min(chunk, queries.rows - q);
-    search(ConstMatrix{queries.row(q), rows, queries.cols, queries.stride},
-           Matrix{scores.row(q), rows, scores.cols, scores.stride}, ids + q * scores.cols);
+  const std::int64_t parts = ceil_div(queries.rows, chunk);
+  for (std::int64_t i = 0; i < parts; ++i) {
+    const Range part = split_range(queries.rows, parts, i);
+    search(ConstMatrix{queries.row(part.begin), part.size(), queries.cols, queries.stride},
+           Matrix{scores.row(part.begin), part.size(), scores.cols, scores.stride},
+           ids + part.begin * scores.cols);
   }
 }
 

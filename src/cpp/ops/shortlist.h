@@ -37,8 +37,9 @@ struct Shortlist {
   ScoreRange* items;  // (capacity)
   std::int64_t capacity;
   std::int64_t size;
-  float threshold;  // k rows are known to score as much
-  BestList exact;   // of rows that are scored already
+  float threshold;      // k rows are known to score as much
+  BestList exact;       // of rows that are scored already
+  std::int64_t scored;  // how many these were
 
   // Rows with a higher upper bound than this must be offered: those that reach the threshold.
   float limit() const noexcept {
@@ -69,6 +70,7 @@ struct Shortlist {
               [](const auto& a, const auto& b) { return a.upper > b.upper; });
     for (std::int64_t i = 0; i < size; ++i) {
       if (best.bounded() && items[i].upper < best.worst()) break;
+      ++scored;
       best.offer({score(items[i].id, items[std::min(i + 1, size - 1)].id), items[i].id});
     }
     size = 0;

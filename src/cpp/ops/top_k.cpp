@@ -6,22 +6,11 @@
 #include "ops/best_list.h"
 #include "ops/cache.h"
 #include "ops/gallery_scan.h"
+#include "ops/offer_scores.h"
+#include "ops/screened_top_k.h"
 
 namespace refine_itr {
 namespace {
-
-// scores of the rows of `run`: ids only ever rise within a list, so an equal score never enters.
-void offer_scores(const KernelTable& table, BestList& list, RowFilter filter, Range run,
-                  const float* scores) noexcept {
-  const std::int64_t n = run.size();
-  std::int64_t i = 0;
-  while (i < n) {
-    if (list.bounded()) i = table.find_above(scores, i, n, list.worst());
-    if (i == n) return;
-    if (filter.allows(run.begin + i)) list.offer({scores[i], run.begin + i});
-    ++i;
-  }
-}
 
 void search_chunk(const KernelTable& table, ConstMatrix queries, ConstMatrix gallery,
                   RowFilter filter, Matrix scores, std::int64_t* ids, Workspace& workspace,
@@ -39,7 +28,7 @@ void search_chunk(const KernelTable& table, ConstMatrix queries, ConstMatrix gal
   float* scratch = scope.take<float>(used * scan.scratch_size());
 
   scan_gallery(scan, scratch, used, [&](int rank, std::int64_t query, Range run, const float* x) {
-    offer_scores(table, lists[rank * q + query], filter, run, x);
+    offer_scores(table, lists[rank * q + query], filter, run, 0, x);
   });
   for (std::int64_t i = 0; i < q; ++i) {
     for (int rank = 1; rank < used; ++rank) lists[i].offer(lists[rank * q + i]);
@@ -53,6 +42,10 @@ void top_k(ConstMatrix queries, ConstMatrix gallery, RowFilter filter, Matrix sc
            std::int64_t* ids, Workspace& workspace, int threads) {
   if (scores.cols == 0) return;
   const KernelTable& table = active_table();
+  if (screening_pays(table, queries.rows, gallery, filter, scores.cols)) {
+    screened_top_k(queries, gallery, scores, ids, workspace, threads);
+    return;
+  }
   const auto list_bytes = scores.cols * static_cast<std::int64_t>(sizeof(Candidate));
   in_query_chunks(queries, scores, ids, list_bytes,
                   [&](ConstMatrix part, Matrix part_scores, std::int64_t* part_ids) {

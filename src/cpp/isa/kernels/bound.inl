@@ -1,7 +1,7 @@
 // Products of quantised vectors to upper bounds of the scores that they stand for.
 // PyTorch: query_scale * scale * (x - query_offset * sum) + floor + from_norm * norm
 //          + from_error * error
-// ops/narrow_top_k.h derives it.
+// ops/narrow_search.h derives it.
 
 namespace refine_itr {
 namespace {

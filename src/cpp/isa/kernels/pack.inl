@@ -44,12 +44,11 @@ void pack_row_bf16(const float* x, std::int64_t depth, std::uint32_t* a, std::in
 // A row whose largest number is smaller is taken for zeros: 127 / size would overflow.
 constexpr float kLeastSize = 1e-35F;
 
-// The largest absolute value; NaN if a number is not finite.
-inline float quantised_size(const float* x, std::int64_t depth) {
+float magnitude(const float* x, std::int64_t n) noexcept {
   Vec size = zero();
   Vec poison = zero();  // maximum loses a NaN; 0 x is NaN exactly where x is not finite
-  for (std::int64_t i = 0; i < depth; i += kWidth) {
-    const Vec v = load_n(x + i, lanes_of(depth - i, 0));
+  for (std::int64_t i = 0; i < n; i += kWidth) {
+    const Vec v = load_n(x + i, lanes_of(n - i, 0));
     size = maximum(size, maximum(v, sub(zero(), v)));
     poison = fma(zero(), v, poison);
   }
@@ -68,7 +67,7 @@ inline void quantise(const float* x, std::int64_t n, Vec steps, std::uint8_t* ou
 void pack_row_int8(const float* x, std::int64_t depth, std::uint32_t* a, std::int64_t a_pass,
                    float* row_scale) noexcept {
   constexpr std::int64_t kPass = 4 * kPassWords;
-  const float size = quantised_size(x, depth);
+  const float size = magnitude(x, depth);
   const bool vanishes = size < kLeastSize;
   *row_scale = vanishes ? 0.0F : size / 127.0F;
   const Vec steps = broadcast(vanishes ? 0.0F : 127.0F / size);

@@ -22,6 +22,7 @@ constexpr int kDotRows = 4;  // 4 x 3 sums + 3 of B + 1 of A
 constexpr int kDotCols = 3;
 constexpr int kDotByteRows = 6;  // 6 x 2 sums + 2 of B + 1 of A + 1 product
 constexpr int kDotByteCols = 2;
+constexpr bool kFastInt8 = true;
 
 inline __m256i first(std::int64_t n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
@@ -131,20 +132,27 @@ inline Vec bf16_odd(Words pairs) {
   return odd;
 }
 
-constexpr int kInt8Offset = 128;  // as AVX-VNNI, which multiplies unsigned by signed
+constexpr int kInt8Offset = 128;  // vpmaddubsw and vpdpbusd multiply unsigned by signed
 
-inline void store_activations(std::uint8_t* p, Vec a, std::int64_t n) {
-  const __m256i rounded = _mm256_add_epi32(_mm256_cvtps_epi32(a), _mm256_set1_epi32(kInt8Offset));
-  const __m128i words =
-      _mm_packus_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1));
-  const __m128i bytes = _mm_packus_epi16(words, words);
-  alignas(16) std::uint8_t lanes[16];
+// The lowest byte of the first n words.
+inline void store_bytes(void* p, __m256i words, std::int64_t n) {
+  const __m256i low = _mm256_and_si256(words, _mm256_set1_epi32(0xFF));
+  const __m128i pairs =
+      _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+  const __m128i bytes = _mm_packus_epi16(pairs, pairs);
   if (n == kWidth) {
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), bytes);
+    _mm_storel_epi64(static_cast<__m128i*>(p), bytes);
     return;
   }
+  alignas(16) std::uint8_t lanes[16];
   _mm_store_si128(reinterpret_cast<__m128i*>(lanes), bytes);
-  for (std::int64_t i = 0; i < n; ++i) p[i] = lanes[i];
+  for (std::int64_t i = 0; i < n; ++i) static_cast<std::uint8_t*>(p)[i] = lanes[i];
+}
+inline void store_codes(std::int8_t* p, Vec a, std::int64_t n) {
+  store_bytes(p, _mm256_cvtps_epi32(a), n);
+}
+inline void store_activations(std::uint8_t* p, Vec a, std::int64_t n) {
+  store_bytes(p, _mm256_add_epi32(_mm256_cvtps_epi32(a), _mm256_set1_epi32(kInt8Offset)), n);
 }
 
 #if defined(REFINE_ITR_NATIVE_INT8)

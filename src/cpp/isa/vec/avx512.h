@@ -25,6 +25,7 @@ constexpr int kDotRows = 6;  // 6 x 4 sums + 4 of B + 1 of A
 constexpr int kDotCols = 4;
 constexpr int kDotByteRows = 6;  // 6 x 4 sums + 4 of B + 1 of A + 1 product + 1 of ones
 constexpr int kDotByteCols = 4;
+constexpr bool kFastInt8 = true;
 
 inline __mmask16 first(std::int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
 inline Vec load(const float* p) { return _mm512_loadu_ps(p); }
@@ -116,8 +117,11 @@ inline Vec bf16_odd(Words pairs) {
 
 #endif
 
-constexpr int kInt8Offset = 128;  // vpdpbusd multiplies unsigned by signed
+constexpr int kInt8Offset = 128;  // vpmaddubsw and vpdpbusd multiply unsigned by signed
 
+inline void store_codes(std::int8_t* p, Vec a, std::int64_t n) {
+  _mm_mask_storeu_epi8(p, first(n), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)));
+}
 inline void store_activations(std::uint8_t* p, Vec a, std::int64_t n) {
   const __m512i rounded = _mm512_add_epi32(_mm512_cvtps_epi32(a), _mm512_set1_epi32(kInt8Offset));
   _mm_mask_storeu_epi8(p, first(n), _mm512_cvtepi32_epi8(rounded));

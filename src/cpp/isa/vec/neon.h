@@ -21,6 +21,11 @@ constexpr int kWideGruRows = kGruRows;
 constexpr int kGemmVecs = 4;
 constexpr int kDotRows = 6;  // 6 x 4 sums + 4 of B + 1 of A
 constexpr int kDotCols = 4;
+#if defined(REFINE_ITR_ISA_NEON)
+constexpr bool kFastInt8 = false;  // vmull_s8 takes as long as the products of floats that it saves
+#else
+constexpr bool kFastInt8 = true;
+#endif
 
 inline Vec load(const float* p) { return vld1q_f32(p); }
 inline Vec load_n(const float* p, std::int64_t n) {
@@ -111,11 +116,14 @@ inline Vec bf16_odd(Words pairs) {
 
 constexpr int kInt8Offset = 0;  // both factors are signed
 
-inline void store_activations(std::uint8_t* p, Vec a, std::int64_t n) {
+inline void store_codes(std::int8_t* p, Vec a, std::int64_t n) {
   const int16x4_t words = vqmovn_s32(vcvtnq_s32_f32(a));
   std::int8_t lanes[8];
   vst1_s8(lanes, vqmovn_s16(vcombine_s16(words, words)));
-  for (std::int64_t i = 0; i < n; ++i) p[i] = static_cast<std::uint8_t>(lanes[i]);
+  for (std::int64_t i = 0; i < n; ++i) p[i] = lanes[i];
+}
+inline void store_activations(std::uint8_t* p, Vec a, std::int64_t n) {
+  store_codes(reinterpret_cast<std::int8_t*>(p), a, n);
 }
 
 inline Words dot_int8(Words sum, Words a, Words b) {

@@ -16,6 +16,7 @@ constexpr int kWideGruRows = kGruRows;
 constexpr int kGemmVecs = 4;
 constexpr int kDotRows = 4;
 constexpr int kDotCols = 3;
+constexpr bool kFastInt8 = false;
 
 inline Vec load(const float* p) { return *p; }
 inline Vec load_n(const float* p, std::int64_t n) { return n > 0 ? *p : 0.0F; }
@@ -96,6 +97,9 @@ inline Vec bf16_odd(Words pairs) {
 
 constexpr int kInt8Offset = 0;  // both factors are signed
 
+inline void store_codes(std::int8_t* p, Vec a, std::int64_t n) {
+  if (n > 0) *p = static_cast<std::int8_t>(a);
+}
 inline void store_activations(std::uint8_t* p, Vec a, std::int64_t n) {
   // A NaN's conversion is undefined; its row is NaN by its scale.
   const int rounded = a == a ? static_cast<int>(round(a)) : 0;
