@@ -82,6 +82,7 @@ void test_gru();
 void test_encoders();
 void test_top_k();
 void test_narrow_top_k();
+void test_screened_top_k();
 void test_nms();
 void test_select_regions();
 

@@ -24,6 +24,7 @@ void run_all(const std::string& isa) {
   test_encoders();
   test_top_k();
   test_narrow_top_k();
+  test_screened_top_k();
   test_nms();
   test_select_regions();
   std::printf("%s: %lld checks\n", isa.c_str(),

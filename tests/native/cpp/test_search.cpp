@@ -82,6 +82,34 @@ void check_narrow(Random& random, std::int64_t q, std::int64_t n, std::int64_t d
   }
 }
 
+// So many queries and rows that they are screened, and the same queries a few at a time. `apart` is
+// how far rows lie from one another.
+void check_screened(Random& random, double apart) {
+  const std::int64_t q = 130;
+  const std::int64_t n = 17'000;
+  const std::int64_t d = 12;
+  const std::int64_t k = 4;
+  const Floats queries = random.normal(q * d);
+  const Floats base = random.normal(d);
+  Floats rows = random.normal(n * d, apart);
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] += base[i % base.size()];
+  const Floats& gallery = rows;
+  Workspace workspace;
+  const auto search = [&](Range part, Matrix scores, std::int64_t* ids, int threads) {
+    const ConstMatrix some{queries.data() + part.begin * d, part.size(), d, d};
+    top_k(some, view(gallery, n, d), {nullptr}, {scores.row(part.begin), part.size(), k, k},
+          ids + part.begin * k, workspace, threads);
+  };
+  const Found plain = found(q, k, [&](Matrix scores, std::int64_t* ids) {
+    for (std::int64_t i = 0; i < q; i += 65) search({i, i + 65}, scores, ids, 1);
+  });
+  for (const int threads : kThreads) {
+    expect("screened top_k", plain == found(q, k, [&](Matrix scores, std::int64_t* ids) {
+             search({0, q}, scores, ids, threads);
+           }));
+  }
+}
+
 }  // namespace
 
 void test_narrow_top_k() {
@@ -91,6 +119,12 @@ void test_narrow_top_k() {
     check_narrow(random, 7, 3000, 70, 10, scale);
   }
   check_narrow(random, 40, 2000, 130, 3, 1.0);
+}
+
+void test_screened_top_k() {
+  Random random(10);
+  check_screened(random, 1.0);
+  check_screened(random, 1e-6);
 }
 
 void test_top_k() {
