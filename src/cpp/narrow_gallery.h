@@ -1,5 +1,5 @@
 // A gallery in bfloat16 or 8-bit integers: a half or a quarter of the memory to read. Searching it
-// finds the few rows that can be among the best; ops/narrow_top_k.h scores these in float32.
+// finds the few rows that can be among the best; ops/narrow_search.h scores these in float32.
 #pragma once
 
 #include <cstdint>

@@ -300,7 +300,7 @@ class NarrowGallery:
     Each row is kept as bfloat16, or as 8-bit integers with a scale, together with how much that
     took from it. A search reads these and scores in float32 only rows which by that bound can be
     among the best: ids and scores are those of `top_k`, bit for bit. (Cauchy-Schwarz; the bound is
-    derived in src/cpp/ops/narrow_top_k.h.)
+    derived in src/cpp/ops/narrow_search.h.)
 
     Searches may go on in several threads; a change waits until they are done.
 

@@ -56,21 +56,24 @@ inline WordRows word_rows(ConstMatrix m) {
   return {reinterpret_cast<const std::int32_t*>(m.data), m.rows, m.cols, m.stride};
 }
 
+// A chunk of the gallery stays in the second-level cache while all queries pass over it, with the
+// next one on its way.
+inline std::int64_t chunk_rows(std::int64_t row_words) noexcept {
+  const std::int64_t rows = cached_words() / 4 / std::max<std::int64_t>(row_words, 1);
+  return std::clamp<std::int64_t>(rows / kRowTile * kRowTile, kRowTile, 42 * kRowTile);
+}
+
+// Floats that each thread needs for a scan.
+inline std::int64_t scan_scratch(std::int64_t row_words) noexcept {
+  return kQueryStrip * chunk_rows(row_words);
+}
+
 struct GalleryScan {
   void (*dot)(const DotRows& rows) noexcept;
   WordRows queries;
   WordRows gallery;
   RowFilter filter;
   bool near;  // the gallery comes fast enough without being asked for ahead
-
-  // A chunk of the gallery stays in the second-level cache while all queries pass over it, with the
-  // next one on its way.
-  std::int64_t chunk_rows() const {
-    const std::int64_t rows = cached_words() / 4 / std::max<std::int64_t>(gallery.words, 1);
-    return std::clamp<std::int64_t>(rows / kRowTile * kRowTile, kRowTile, 42 * kRowTile);
-  }
-  // Floats that each thread needs.
-  std::int64_t scratch_size() const { return kQueryStrip * chunk_rows(); }
 };
 
 namespace detail {
@@ -103,11 +106,11 @@ void scan_run(const GalleryScan& scan, Range run, Range ahead, float* scores, in
 
 // offer(rank, query, run, scores) for each query and each run of rows, from the thread `rank` of
 // at most `threads`; scores (run.size()) may be overwritten. A thread's runs have rising ids.
-// scratch (threads * scan.scratch_size()).
+// scratch (threads * scan_scratch(scan.gallery.words)).
 template <class Offer>
 void scan_gallery(const GalleryScan& scan, float* scratch, int threads,
                   const Offer& offer) noexcept {
-  const std::int64_t rows = scan.chunk_rows();
+  const std::int64_t rows = chunk_rows(scan.gallery.words);
   const std::int64_t chunks = ceil_div(scan.gallery.rows, rows);
   const auto chunk_range = [&](std::int64_t chunk) {
     return Range{std::min(chunk * rows, scan.gallery.rows),
@@ -115,7 +118,7 @@ void scan_gallery(const GalleryScan& scan, float* scratch, int threads,
   };
   std::atomic<std::int64_t> next{0};
   parallel_team(threads, [&](Team team) {
-    float* scores = scratch + team.rank * scan.scratch_size();
+    float* scores = scratch + team.rank * scan_scratch(scan.gallery.words);
     // A thread claims its next chunk before it works on this one, to know what to fetch.
     for (std::int64_t chunk = next++, claimed; chunk < chunks; chunk = claimed) {
       claimed = next++;

@@ -125,18 +125,15 @@ NarrowSearch start_search(const KernelTable& table, ConstMatrix queries, ConstMa
                           NarrowPrecision precision, std::int64_t k, WorkspaceScope& scope,
                           int threads) {
   const int used = threads_for(threads, queries.rows * gallery.rows * gallery.cols);
-  NarrowSearch search{table,
-                      gallery,
-                      word_rows(as_const(aligned_copy(queries, scope))),
-                      narrow_queries(table, queries, precision, scope),
-                      scope.take<ScoreBounds>(queries.rows),
-                      take_lists(scope, used * queries.rows, k),
-                      nullptr,
-                      used};
-  const NarrowRows none{precision, 0, gallery.cols, narrow_row_bytes(gallery.cols, precision),
-                        nullptr,   nullptr, nullptr, nullptr, nullptr, 0.0F};
-  search.scratch = scope.take<float>(used * narrow_scan(search, none, {nullptr}).scratch_size());
-  return search;
+  const std::int64_t words = narrow_row_bytes(gallery.cols, precision) / 4;
+  return {table,
+          gallery,
+          word_rows(as_const(aligned_copy(queries, scope))),
+          narrow_queries(table, queries, precision, scope),
+          scope.take<ScoreBounds>(queries.rows),
+          take_lists(scope, used * queries.rows, k),
+          scope.take<float>(used * scan_scratch(words)),
+          used};
 }
 
 void scan_narrow(const NarrowSearch& search, const NarrowRows& rows, std::int64_t first,

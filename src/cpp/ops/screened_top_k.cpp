@@ -68,7 +68,7 @@ void scan_exactly(const NarrowSearch& search, std::int64_t first, WorkspaceScope
   const ConstMatrix& g = search.gallery;
   const ConstMatrix rest{g.row(first), g.rows - first, g.cols, g.stride};
   const GalleryScan scan{search.table.dot_rows, search.exact, word_rows(rest), {nullptr}, false};
-  float* scratch = scope.take<float>(search.threads * scan.scratch_size());
+  float* scratch = scope.take<float>(search.threads * scan_scratch(g.cols));
   scan_gallery(scan, scratch, search.threads,
                [&](int rank, std::int64_t query, Range run, const float* x) {
                  offer_scores(search.table, search.lists[rank * search.queries() + query].exact,

@@ -25,7 +25,7 @@ void search_chunk(const KernelTable& table, ConstMatrix queries, ConstMatrix gal
   const WordRows aligned = word_rows(as_const(aligned_copy(queries, scope)));
   const bool near = q == 1 && gallery.rows * gallery.cols <= kNearWords;
   const GalleryScan scan{table.dot_rows, aligned, word_rows(gallery), filter, near};
-  float* scratch = scope.take<float>(used * scan.scratch_size());
+  float* scratch = scope.take<float>(used * scan_scratch(gallery.cols));
 
   scan_gallery(scan, scratch, used, [&](int rank, std::int64_t query, Range run, const float* x) {
     offer_scores(table, lists[rank * q + query], filter, run, 0, x);
