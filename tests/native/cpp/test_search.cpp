@@ -1,6 +1,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "bf16.h"
 #include "check.h"
 #include "narrow_gallery.h"
 #include "ops/narrow_top_k.h"
@@ -54,6 +55,38 @@ Found found(std::int64_t q, std::int64_t k, const Search& search) {
                std::vector<std::int64_t>(static_cast<std::size_t>(q * k))};
   search(view(result.scores, q, k), result.ids.data());
   return result;
+}
+
+// What is known of a narrow row holds, and is not much more than what is true.
+void check_narrow_row(Random& random, std::int64_t d, double scale, NarrowPrecision precision,
+                      std::int64_t levels) {
+  const Floats v = random.normal(d, scale);
+  std::vector<std::byte> codes(static_cast<std::size_t>(narrow_row_bytes(d, precision)));
+  const NarrowRow row =
+      narrow_row(active_table(), v.data(), d, precision, levels, codes.data());
+  double norm = 0.0;
+  double error = 0.0;
+  double sum = 0.0;
+  for (std::size_t i = 0; i < v.size(); ++i) {
+    double code;
+    if (precision == NarrowPrecision::int8) {
+      code = static_cast<std::int8_t>(codes[i]);
+      sum += code;
+    } else {
+      std::uint16_t half;
+      std::memcpy(&half, codes.data() + 2 * i, sizeof(half));
+      code = from_bf16(half);
+    }
+    const double lost = v[i] - static_cast<double>(row.scale) * code;
+    norm += static_cast<double>(v[i]) * v[i];
+    error += lost * lost;
+  }
+  norm = std::sqrt(norm);
+  error = std::sqrt(error);
+  const double most = 1.01 + 1e-6 * static_cast<double>(d);
+  expect("norm of a narrow row", row.norm >= norm && row.norm <= most * norm);
+  expect("error of a narrow row", row.error >= error && row.error <= most * error + 1e-3 * norm);
+  expect("sum of the codes", row.sum == static_cast<float>(sum));
 }
 
 // Rows of `scale`, one of them a NaN; with a filter of every third row.
@@ -114,6 +147,14 @@ void check_screened(Random& random, double apart) {
 
 void test_narrow_top_k() {
   Random random(9);
+  for (const double scale : {1e-27, 1.0, 1e34}) {
+    for (const std::int64_t d : {1, 2, 19, 64, 1000, 5000}) {
+      check_narrow_row(random, d, scale, NarrowPrecision::bf16, 127);
+      for (const std::int64_t levels : {63, 127}) {
+        check_narrow_row(random, d, scale, NarrowPrecision::int8, levels);
+      }
+    }
+  }
   for (const double scale : {1.0, 1e-30, 1e30}) {
     for (const std::int64_t n : kSizes) check_narrow(random, 3, n, 19, n / 2, scale);
     check_narrow(random, 7, 3000, 70, 10, scale);
