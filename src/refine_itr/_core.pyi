@@ -52,8 +52,8 @@ class PackedMatrix:
         weight: (n_out, n_in), as torch.nn.Linear has it; copied.
         bias: (n_out,), or None for zeros; copied.
         precision: of the product: "bf16" rounds the weights to bfloat16, "int8" to 8 bits (7 on
-            x86 without VNNI) with a scale for each output, and the other side likewise with a scale for each row (bf16 may
-            leave it as it is). Sums and results are float32.
+            x86 without VNNI) with a scale for each output, and the other side to 8 with a scale for
+            each row (bf16 may leave it as it is). Sums and results are float32.
     """
 
     def __init__(
