@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -15,7 +17,9 @@ ROWS = 17_000  # fewer are not screened
 QUERIES = 130  # likewise
 
 
-def run(search: object, queries: F32, gallery: F32, k: int, threads: int) -> tuple[F32, NDArray]:
+def run(
+    search: Callable[..., None], queries: F32, gallery: F32, k: int, threads: int
+) -> tuple[F32, NDArray[np.int64]]:
     scores = empty(len(queries), k)
     ids = np.full((len(queries), k), -2, np.int64)
     search(queries, gallery, scores, ids, _core.Workspace(), threads=threads)
