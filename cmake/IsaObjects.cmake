@@ -46,6 +46,8 @@ function(target_add_isas target)
                      ${avx2} -mavxvnni)
     add_optional_isa(avx512bf16 "${include} (void)_mm512_dpbf16_ps(__m512(), __m512bh(), __m512bh()); }"
                      ${avx512} -mavx512vnni -mavx512bf16)
+    add_optional_isa(amx "${include} _tile_dpbf16ps(0, 1, 2); _tile_dpbusd(0, 1, 2); }"
+                     ${avx512} -mavx512vnni -mavx512bf16 -mamx-tile -mamx-bf16 -mamx-int8)
     target_compile_definitions(${target} PRIVATE REFINE_ITR_X86)
   elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
     add_isa(neon)

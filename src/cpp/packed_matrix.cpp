@@ -35,7 +35,7 @@ PackedWeight::PackedWeight(ConstMatrix weight, const float* bias, Precision prec
       precision_(precision),
       n_in_(weight.cols),
       n_out_(weight.rows),
-      depth_(words_of(precision, weight.cols)),
+      depth_(words_of(table, precision, weight.cols)),
       width_(width) {
   allocate(panels * width);
   for (std::int64_t column = 0; column < panels * width; ++column) {

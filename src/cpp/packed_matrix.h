@@ -12,9 +12,12 @@
 
 namespace refine_itr {
 
-// Words of a row of `depth` numbers.
-inline std::int64_t words_of(Precision precision, std::int64_t depth) noexcept {
-  return ceil_div(depth, kGroup[static_cast<int>(precision)]);
+// Words of a row of `depth` numbers in a product.
+inline std::int64_t words_of(const KernelTable& table, Precision precision,
+                             std::int64_t depth) noexcept {
+  const auto index = static_cast<int>(precision);
+  const std::int64_t words = ceil_div(depth, kGroup[index]);
+  return ceil_div(words, table.depth_step[index]) * table.depth_step[index];
 }
 
 // The most inputs of int8 weights: so many products of an activation, up to 255 with its offset, and

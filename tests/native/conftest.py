@@ -12,7 +12,7 @@ from refine_itr import _core
 
 # All that exist, so that one which does not run here is reported as skipped.
 ISAS = (
-    *("scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16"),
+    *("scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx"),
     *("neon", "neondot", "neonbf16"),
 )
 

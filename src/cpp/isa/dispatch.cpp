@@ -6,6 +6,10 @@
 
 #if defined(REFINE_ITR_X86)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(REFINE_ITR_ARM64)
 #include <sys/auxv.h>
 #endif
@@ -19,6 +23,7 @@ extern const KernelTable kTable_avxvnni;
 extern const KernelTable kTable_avx512;
 extern const KernelTable kTable_avx512vnni;
 extern const KernelTable kTable_avx512bf16;
+extern const KernelTable kTable_amx;
 extern const KernelTable kTable_neon;
 extern const KernelTable kTable_neondot;
 extern const KernelTable kTable_neonbf16;
@@ -47,6 +52,32 @@ bool cpuid_bit_7_1_eax(int bit) {
   return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && ((eax >> bit) & 1U) != 0;
 }
 
+#if defined(REFINE_ITR_HAS_AMX)
+
+// Linux saves the tiles of a process that asked for them (ARCH_REQ_XCOMP_PERM of
+// XFEATURE_XTILEDATA; asm/prctl.h of older headers lacks the names).
+bool system_permits_tiles() {
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023;
+  constexpr long kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
+bool has_tiles() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  constexpr unsigned kAmx = (1U << 22) | (1U << 24) | (1U << 25);  // bf16, tile, int8
+  return (edx & kAmx) == kAmx && system_permits_tiles();
+}
+
+#endif
+
 // Worst first. __builtin_cpu_supports also asks whether the system saves the registers.
 std::vector<IsaChoice> isa_choices() {
   __builtin_cpu_init();
@@ -70,6 +101,9 @@ std::vector<IsaChoice> isa_choices() {
   choices.push_back({&kTable_avx512vnni, avx512vnni});
 #if defined(REFINE_ITR_HAS_AVX512BF16)
   if (fast_bf16) choices.push_back(bf16);
+#endif
+#if defined(REFINE_ITR_HAS_AMX)
+  choices.push_back({&kTable_amx, avx512vnni && cpuid_bit_7_1_eax(5) && has_tiles()});
 #endif
   return choices;
 }

@@ -10,6 +10,8 @@
 //
 #include "isa/kernels/product.inl"
 //
+#include "isa/kernels/tiles.inl"
+//
 #include "isa/kernels/gemm.inl"
 //
 #include "isa/kernels/bound.inl"
@@ -37,13 +39,16 @@ extern const KernelTable REFINE_ITR_JOIN(kTable_, REFINE_ITR_ISA_NAME);
 const KernelTable REFINE_ITR_JOIN(kTable_, REFINE_ITR_ISA_NAME) = {
     REFINE_ITR_TEXT(REFINE_ITR_ISA_NAME),
     kWidth,
-    kGemmRows,
+    {kGemmTileRows<Fp32>, kGemmTileRows<Bf16>, kGemmTileRows<Int8>},
     kGemmVecs * kWidth,
     {kGruTileRows<Fp32>, kGruTileRows<Bf16>, kGruTileRows<Int8>},
+    {kDepthStep<Fp32>, kDepthStep<Bf16>, kDepthStep<Int8>},
     {1, 2 / Bf16::kParts, 4},
     kInt8Offset,
     kWeightLevels,
     {pack_row_fp32, pack_row_bf16, pack_row_int8},
+    kEnter,
+    kLeave,
     {gemm_tile<Fp32>, gemm_tile<Bf16>, gemm_tile<Int8>},
     {gru_tile<Fp32>, gru_tile<Bf16>, gru_tile<Int8>},
     dot_rows,
@@ -61,6 +66,7 @@ const KernelTable REFINE_ITR_JOIN(kTable_, REFINE_ITR_ISA_NAME) = {
     gpo_rows,
     find_above,
     upper_bounds,
+    {kRoundWords<Fp32>, kRoundWords<Bf16>, kRoundWords<Int8>},
     {multiply_add_rounds<Fp32>, multiply_add_rounds<Bf16>, multiply_add_rounds<Int8>},
     read_words,
 };

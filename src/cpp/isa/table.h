@@ -23,9 +23,9 @@ constexpr int kGroup[kPrecisions] = {1, 2, 4};
 // Floats, or words, of the widest register of any instruction set.
 constexpr int kMaxWidth = 16;
 // Most rows that a micro-kernel of any instruction set works on at once.
-constexpr int kMaxTileRows = 14;
-// The packed rows of A lie in passes of so many words: the rows of one pass (14 x 256 words) stay
-// in the first-level cache.
+constexpr int kMaxTileRows = 32;
+// The packed rows of A lie in passes of so many words: the rows of one pass (at most 32 x 256 words)
+// stay in the first-level cache.
 constexpr int kPassWords = 256;
 // From one row of a pass to the next: a constant, so that addresses are displacements, and 16 more
 // than a pass, so that rows do not fall on the same cache sets.
@@ -33,6 +33,8 @@ constexpr int kPassStride = kPassWords + 16;
 
 // Words of a cache line.
 constexpr int kLineWords = 16;
+// What multiply_add_rounds starts from.
+constexpr int kLimitWords = 1024;
 
 // A (rows, depth) B (depth, cols), in words of B.
 struct Product {
@@ -42,7 +44,7 @@ struct Product {
   std::int64_t a_pass;
   const std::uint32_t* b;  // (depth, cols), row stride b_stride
   std::int64_t b_stride;
-  std::int64_t depth;  // words, 0 or more
+  std::int64_t depth;  // words, 0 or more; a multiple of KernelTable::depth_step
   // Memory that is needed next: each word of the depth asks for the line at `ahead`, which then
   // moves on by `ahead_step` words. Any address will do.
   const std::uint32_t* ahead;
@@ -124,10 +126,14 @@ struct CodeSums {
 
 struct KernelTable {
   const char* name;
-  std::int64_t width;      // of a register, in words
-  std::int64_t gemm_rows;  // largest tile; gemm_cols is also the width of a packed panel
+  std::int64_t width;  // of a register, in words
+  std::int64_t gemm_rows[kPrecisions];  // largest tile; gemm_cols is also the width of a packed panel
   std::int64_t gemm_cols;
   std::int64_t gru_rows[kPrecisions];  // likewise
+  // Both factors of a product are filled up with zeros to a multiple of so many words. Where it is
+  // more than one, kernels read, and ignore, gemm_rows or gru_rows rows of A, and rows of A and B
+  // start at cache lines.
+  std::int64_t depth_step[kPrecisions];
   int left_group[kPrecisions];  // numbers in a word of A
   // Quantised activations are in -127 .. 127; what is added to make them unsigned, or 0.
   std::int32_t int8_offset;
@@ -137,6 +143,11 @@ struct KernelTable {
   // zeros. int8: quantised, and row_scale is set; it is NaN if a number is not finite.
   void (*pack_row[kPrecisions])(const float* x, std::int64_t depth, std::uint32_t* a,
                                 std::int64_t a_pass, float* row_scale) noexcept;
+
+  // kernels/tiles.inl: a thread calls `enter` before gemm_tile and gru_tile of bf16 and int8, and
+  // `leave` after them. Null: there is nothing to do.
+  void (*enter)() noexcept;
+  void (*leave)() noexcept;
 
   // kernels/gemm.inl
   void (*gemm_tile[kPrecisions])(const GemmTile& tile) noexcept;
@@ -184,8 +195,9 @@ struct KernelTable {
 
   // kernels/bound.inl: x (n) becomes upper bounds; what is not a number becomes infinite.
   void (*upper_bounds)(const ScoreBounds& bounds, float* x, std::int64_t n) noexcept;
-  // kernels/limits.inl: gemm_rows x gemm_cols words of multiply-adds a round, in registers alone;
-  // operands (gemm_rows * gemm_cols). What is returned only keeps the work from being left out.
+  // kernels/limits.inl: round_words words of multiply-adds a round, in registers alone; operands
+  // (kLimitWords). What is returned only keeps the work from being left out.
+  std::int64_t round_words[kPrecisions];
   float (*multiply_add_rounds[kPrecisions])(const std::uint32_t* operands,
                                             std::int64_t rounds) noexcept;
   // The sum of n words, read once: as fast as memory gives them.

@@ -29,7 +29,7 @@
 #include "isa/table.h"
 
 #if defined(REFINE_ITR_ISA_AVX512) || defined(REFINE_ITR_ISA_AVX512VNNI) || \
-    defined(REFINE_ITR_ISA_AVX512BF16)
+    defined(REFINE_ITR_ISA_AVX512BF16) || defined(REFINE_ITR_ISA_AMX)
 #include "isa/vec/avx512.h"
 #elif defined(REFINE_ITR_ISA_AVX2) || defined(REFINE_ITR_ISA_AVXVNNI)
 #include "isa/vec/avx2.h"

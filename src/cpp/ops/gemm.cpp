@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/cache.h"
+#include "ops/kernel_scope.h"
 #include "parallel.h"
 
 namespace refine_itr {
@@ -10,6 +11,10 @@ namespace {
 
 // With blocks of fewer tiles, the threads would read the right-hand matrix too often.
 constexpr std::int64_t kLeastBlockTiles = 3;
+
+std::int64_t tile_rows_of(const PackedRows& rows) noexcept {
+  return rows.table->gemm_rows[static_cast<int>(rows.precision)];
+}
 
 GemmTile make_tile(const Gemm& gemm, std::int64_t index, std::int64_t panel) noexcept {
   const std::int64_t width = gemm.a.table->gemm_cols;
@@ -52,7 +57,7 @@ std::int64_t panel_count(const Gemm& gemm) noexcept {
 
 // The part of a product that is rows `rows`, with those rows packed into `packed`.
 Gemm rows_of(const Gemm& gemm, Range rows, const PackedRows& packed) noexcept {
-  Gemm part{with_rows(packed, rows.size(), packed.table->gemm_rows), gemm.b, gemm.c, gemm.epilogue};
+  Gemm part{with_rows(packed, rows.size(), tile_rows_of(packed)), gemm.b, gemm.c, gemm.epilogue};
   part.c.data = gemm.c.row(rows.begin);
   part.c.rows = rows.size();
   Epilogue& e = part.epilogue;
@@ -66,8 +71,8 @@ void multiply_blocks(const Gemm& gemm, ConstMatrix a, std::int64_t block_rows, i
                      WorkspaceScope& scope) {
   PackedRows* packed = scope.take<PackedRows>(threads);
   for (int i = 0; i < threads; ++i) {
-    packed[i] = take_rows(*gemm.a.table, gemm.a.precision, block_rows, a.cols,
-                          gemm.a.table->gemm_rows, scope);
+    packed[i] = take_rows(*gemm.a.table, gemm.a.precision, block_rows, a.cols, tile_rows_of(gemm.a),
+                          scope);
   }
   parallel_tasks(threads, ceil_div(a.rows, block_rows), [&](std::int64_t block, int rank) {
     const Range rows{block * block_rows, std::min(a.rows, (block + 1) * block_rows)};
@@ -80,7 +85,7 @@ void multiply_blocks(const Gemm& gemm, ConstMatrix a, std::int64_t block_rows, i
 // Few rows: all are packed, then the threads share the columns.
 void multiply_columns(Gemm gemm, ConstMatrix a, int threads, WorkspaceScope& scope) {
   const KernelTable& table = *gemm.a.table;
-  gemm.a = take_rows(table, gemm.a.precision, a.rows, a.cols, table.gemm_rows, scope);
+  gemm.a = take_rows(table, gemm.a.precision, a.rows, a.cols, tile_rows_of(gemm.a), scope);
   parallel_ranges(threads_for(threads, a.rows * a.cols * kElementWork), a.rows,
                   [&](Range range) { pack_rows(a, range, gemm.a); });
   parallel_ranges(threads, panel_count(gemm),
@@ -89,12 +94,12 @@ void multiply_columns(Gemm gemm, ConstMatrix a, int threads, WorkspaceScope& sco
 
 // Rows of a block: as many tiles as the cache holds, but so few that every thread has some blocks,
 // as one that another process holds up then leaves the rest to the others.
-std::int64_t rows_of_block(const KernelTable& table, std::int64_t rows, std::int64_t row_words,
+std::int64_t rows_of_block(std::int64_t tile_rows, std::int64_t rows, std::int64_t row_words,
                            int threads) noexcept {
-  const std::int64_t tile_words = table.gemm_rows * ceil_div(row_words, kPassWords) * kPassStride;
+  const std::int64_t tile_words = tile_rows * ceil_div(row_words, kPassWords) * kPassStride;
   const std::int64_t words = cached_words();
   const auto cached = words / std::clamp<std::int64_t>(tile_words, 1, words);
-  const std::int64_t tiles = ceil_div(rows, table.gemm_rows);
+  const std::int64_t tiles = ceil_div(rows, tile_rows);
   const std::int64_t blocks = ceil_div(tiles, cached);
   // A multiple of the threads, so that all end at about the same time.
   const auto even = ceil_div(std::max<std::int64_t>(blocks, 2 * threads), threads) * threads;
@@ -130,7 +135,7 @@ void set_ahead(Product& product, const std::uint32_t* next, std::int64_t words, 
 PackedRows take_rows(const KernelTable& table, Precision precision, std::int64_t rows,
                      std::int64_t depth, std::int64_t most, WorkspaceScope& scope) {
   const std::int64_t group = table.left_group[static_cast<int>(precision)];
-  PackedRows packed{&table, precision, rows, words_of(precision, depth),
+  PackedRows packed{&table, precision, rows, words_of(table, precision, depth),
                     ceil_div(depth, group), most, nullptr, nullptr};
   packed.words = scope.take<std::uint32_t>(packed.tiles() * packed.tile_words());
   packed.row_scale = scope.take<float>(rows);
@@ -165,6 +170,7 @@ RightMatrix plain_right(const KernelTable& table, ConstMatrix b) noexcept {
 }
 
 void gemm_part(const Gemm& gemm, Range panels) noexcept {
+  const KernelScope kernels(*gemm.a.table, gemm.a.precision);
   const auto run = gemm.a.table->gemm_tile[static_cast<int>(gemm.a.precision)];
   for (std::int64_t p = panels.begin; p < panels.end; ++p) {
     for (std::int64_t i = 0; i < gemm.a.tiles(); ++i) run(make_tile(gemm, i, p));
@@ -183,10 +189,11 @@ void gemm_parallel(const KernelTable& table, Precision precision, ConstMatrix a,
   Gemm gemm{{}, b, c, epilogue};
   gemm.a.table = &table;
   gemm.a.precision = precision;
-  const int used = threads_for(threads, a.rows * b.cols * words_of(precision, a.cols));
+  const int used = threads_for(threads, a.rows * b.cols * words_of(table, precision, a.cols));
   const std::int64_t row_words = ceil_div(a.cols, table.left_group[static_cast<int>(precision)]);
-  const std::int64_t block = rows_of_block(table, a.rows, row_words, used);
-  if (used == 1 || block >= kLeastBlockTiles * table.gemm_rows) {
+  const std::int64_t tile_rows = tile_rows_of(gemm.a);
+  const std::int64_t block = rows_of_block(tile_rows, a.rows, row_words, used);
+  if (used == 1 || block >= kLeastBlockTiles * tile_rows) {
     multiply_blocks(gemm, a, block, used, scope);
   } else {
     multiply_columns(gemm, a, used, scope);

@@ -4,6 +4,7 @@
 
 #include "ops/cache.h"
 #include "ops/gemm.h"
+#include "ops/kernel_scope.h"
 #include "parallel.h"
 
 namespace refine_itr {
@@ -132,6 +133,7 @@ void run_group(const GruCall& call, const Group& group, Team team,
   const std::int64_t dim = call.w_hh.dim();
   const Range panels = split_range(ceil_div(dim, width), team.size, team.rank);
   const Range units{std::min(dim, panels.begin * width), std::min(dim, panels.end * width)};
+  const KernelScope kernels(call.table, call.w_hh.precision());
   clear_states(call, group, units);
   std::int64_t active = group.count;
   for (std::int64_t step = 0;; ++step) {

@@ -18,16 +18,15 @@ int wanted_threads(int threads) { return threads > 0 ? threads : max_threads(); 
 std::int64_t multiply_adds(Precision precision, std::int64_t rounds, int threads) {
   const KernelTable& table = active_table();
   const auto run = table.multiply_add_rounds[static_cast<int>(precision)];
-  const std::vector<std::uint32_t> operands(
-      static_cast<std::size_t>(table.gemm_rows * table.gemm_cols));
+  const std::vector<std::uint32_t> operands(kLimitWords);
   std::atomic<int> used{0};
   std::atomic<float> sink{0.0F};
   parallel_team(wanted_threads(threads), [&](Team team) {
     used = team.size;
     sink = run(operands.data(), kThousand * rounds);
   });
-  const std::int64_t words = kThousand * rounds * table.gemm_rows * table.gemm_cols * used;
-  return words * kGroup[static_cast<int>(precision)];
+  const auto index = static_cast<int>(precision);
+  return kThousand * rounds * table.round_words[index] * used * kGroup[index];
 }
 
 std::int32_t read_memory(const std::uint32_t* x, std::int64_t n, int threads) {

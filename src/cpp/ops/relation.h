@@ -46,7 +46,8 @@ void mix_regions(const KernelTable& table, ConstBatch source, Batch mixed, float
   for (int i = 0; i < used; ++i) {
     scratches[i] = {{scope.take<float>(k * k), k, k, k},
                     {scope.take<float>(k * k), k, k, k},
-                    take_rows(table, Precision::fp32, k, k, table.gemm_rows, scope)};
+                    take_rows(table, Precision::fp32, k, k,
+                              table.gemm_rows[static_cast<int>(Precision::fp32)], scope)};
   }
   parallel_tasks(used, source.batch, [&](std::int64_t image, int rank) {
     const RelationScratch& scratch = scratches[rank];

@@ -28,6 +28,16 @@ inline void gemm_prefetch(const GemmTile& tile) {
   }
 }
 
+// The sum of row r, register v.
+template <class P>
+inline void gemm_write(const GemmTile& tile, int r, int v, typename P::Sum sum) {
+  const std::int64_t n = lanes_of(tile.cols, v);
+  if (n == 0) return;
+  const std::int64_t column = v * kWidth;
+  const Vec value = product_value<P>(tile.product, sum, r, column, n);
+  store_n(tile.c + r * tile.c_stride + column, gemm_finish(tile, r, column, n, value), n);
+}
+
 template <class P, int kRows, bool kWhole>
 void gemm_rows(const GemmTile& tile) {
   gemm_prefetch<kRows>(tile);
@@ -36,13 +46,7 @@ void gemm_rows(const GemmTile& tile) {
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kGemmVecs; ++v) {
-      const std::int64_t n = lanes_of(tile.cols, v);
-      if (n == 0) continue;
-      const std::int64_t column = v * kWidth;
-      const Vec sum = product_value<P>(tile.product, total.sum[r][v], r, column, n);
-      store_n(tile.c + r * tile.c_stride + column, gemm_finish(tile, r, column, n, sum), n);
-    }
+    for (int v = 0; v < kGemmVecs; ++v) gemm_write<P>(tile, r, v, total.sum[r][v]);
   }
 }
 
@@ -57,8 +61,33 @@ void gemm_dispatch(const GemmTile& tile) {
 }
 
 template <class P>
+void gemm_tiles(const GemmTile& tile);  // where there are tiles
+
+#if defined(REFINE_ITR_TILES)
+
+template <class P>
+void gemm_tiles(const GemmTile& tile) {
+  TileSums<kGemmVecs> sums;
+  multiply_tiles<P>(tile.product, tile.rows, sums);
+  for (int r = 0; r < tile.rows; ++r) {
+    for (int v = 0; v < kGemmVecs; ++v) {
+      gemm_write<P>(tile, r, v, P::sum_at(sums.words[r] + v * kWidth));
+    }
+  }
+}
+
+#endif
+
+template <class P>
+constexpr int kGemmTileRows = kTiled<P> ? kMaxTileRows : kGemmRows;
+
+template <class P>
 void gemm_tile(const GemmTile& tile) noexcept {
-  gemm_dispatch<P, kGemmRows>(tile);
+  if constexpr (kTiled<P>) {
+    gemm_tiles<P>(tile);
+  } else {
+    gemm_dispatch<P, kGemmRows>(tile);
+  }
 }
 
 }  // namespace

@@ -3,11 +3,10 @@
 namespace refine_itr {
 namespace {
 
-// As many independent sums as a tile has, and nothing else: per round gemm_rows x gemm_cols words
-// of multiply-adds. The sums start from memory (gemm_rows x gemm_cols words), so that the compiler
-// can neither work them out nor take two for the same.
+// As many independent sums as a tile has, and nothing else. The sums start from memory, so that the
+// compiler can neither work them out nor take two for the same.
 template <class P>
-float multiply_add_rounds(const std::uint32_t* operands, std::int64_t rounds) noexcept {
+float register_rounds(const std::uint32_t* operands, std::int64_t rounds) {
   constexpr int kSums = kGemmRows * kGemmVecs;
   typename P::Sum sum[kSums];
 #pragma GCC unroll 32
@@ -24,6 +23,46 @@ float multiply_add_rounds(const std::uint32_t* operands, std::int64_t rounds) no
 #pragma GCC unroll 32
   for (int i = 1; i < kSums; ++i) sum[0] = P::join(sum[0], sum[i]);
   return reduce_add(P::number(sum[0]));
+}
+
+template <class P>
+float tile_rounds(const std::uint32_t* operands, std::int64_t rounds);  // where there are tiles
+
+#if defined(REFINE_ITR_TILES)
+
+template <class P>
+float tile_rounds(const std::uint32_t* operands, std::int64_t rounds) {
+  using L = TileLayout<kMostStrips, kGemmVecs>;
+  TileSums<kGemmVecs> sums;
+  enter();
+  tile_zero_all<kMostStrips * kGemmVecs>();
+  tile_load<L::a(0)>(operands, kTileWords);
+  tile_load<L::a(1)>(operands, kTileWords);
+  tile_load<L::kB>(operands, kTileWords);
+  for (std::int64_t round = 0; round < rounds; ++round) {
+    tile_column<P, kMostStrips, kGemmVecs, 0>(operands);
+    tile_column<P, kMostStrips, kGemmVecs, 1>(operands);
+  }
+  tile_store_all<kMostStrips * kGemmVecs, kGemmVecs>(sums.words[0]);
+  leave();
+  return reduce_add(P::number(P::sum_at(sums.words[0])));
+}
+
+#endif
+
+template <class P>
+constexpr std::int64_t kRoundWords =
+    kTiled<P> ? 4 * 16 * 16 * 16 : std::int64_t{kGemmRows} * kGemmVecs * kWidth;
+
+static_assert(kGemmRows * kGemmVecs * kWidth <= kLimitWords, "table.h promises this");
+
+template <class P>
+float multiply_add_rounds(const std::uint32_t* operands, std::int64_t rounds) noexcept {
+  if constexpr (kTiled<P>) {
+    return tile_rounds<P>(operands, rounds);
+  } else {
+    return register_rounds<P>(operands, rounds);
+  }
 }
 
 std::int32_t read_words(const std::uint32_t* x, std::int64_t n) noexcept {

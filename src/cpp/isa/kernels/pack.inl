@@ -28,7 +28,7 @@ void pack_row_bf16(const float* x, std::int64_t depth, std::uint32_t* a, std::in
       const std::int64_t lanes = lanes_of(n - i, 0);
       store_bf16(out + i, load_n(x + i, lanes), lanes);
     }
-    if (n % 2 != 0) out[n] = 0;
+    for (std::int64_t i = n; i % (2 * kDepthStep<Bf16>) != 0; ++i) out[i] = 0;
   }
 }
 
@@ -55,13 +55,13 @@ float magnitude(const float* x, std::int64_t n) noexcept {
   return reduce_max(size) + reduce_add(poison);
 }
 
-// x (n) quantised, the last word filled up with zeros.
+// x (n) quantised, filled up with zeros to whole words, or steps of them.
 inline void quantise(const float* x, std::int64_t n, Vec steps, std::uint8_t* out) {
   for (std::int64_t i = 0; i < n; i += kWidth) {
     const std::int64_t lanes = lanes_of(n - i, 0);
     store_activations(out + i, mul(load_n(x + i, lanes), steps), lanes);
   }
-  for (std::int64_t i = n; i % 4 != 0; ++i) out[i] = 0;
+  for (std::int64_t i = n; i % (4 * kDepthStep<Int8>) != 0; ++i) out[i] = 0;
 }
 
 void pack_row_int8(const float* x, std::int64_t depth, std::uint32_t* a, std::int64_t a_pass,

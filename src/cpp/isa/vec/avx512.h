@@ -1,14 +1,17 @@
-// AVX-512 (F, DQ, BW, VL), with VNNI and BF16 where the object has them.
+// AVX-512 (F, DQ, BW, VL), with VNNI, BF16 and AMX where the object has them.
 #pragma once
 
 #include <immintrin.h>
 
 #include <cstdint>
 
-#if defined(REFINE_ITR_ISA_AVX512BF16)
+#if defined(REFINE_ITR_ISA_AMX)
+#define REFINE_ITR_TILES  // products of whole tiles, in kernels/tiles.inl
+#endif
+#if defined(REFINE_ITR_ISA_AVX512BF16) || defined(REFINE_ITR_TILES)
 #define REFINE_ITR_NATIVE_BF16  // products of pairs, two pairs to a word
 #endif
-#if defined(REFINE_ITR_ISA_AVX512VNNI) || defined(REFINE_ITR_ISA_AVX512BF16)
+#if defined(REFINE_ITR_ISA_AVX512VNNI) || defined(REFINE_ITR_NATIVE_BF16)
 #define REFINE_ITR_NATIVE_INT8  // products of fours
 #endif
 
