@@ -5,8 +5,6 @@
 #include <cstring>
 #include <limits>
 
-#include "bf16.h"
-
 namespace refine_itr {
 namespace {
 
@@ -39,20 +37,19 @@ NarrowRow int8_row(const KernelTable& table, const float* v, std::int64_t dim, f
           rounded_up(scale * norm_in_steps(sums.errors, dim))};
 }
 
+// Rounding to bfloat16 takes at most this part of a number; of the smallest, which a processor may
+// take for zero, it takes less than kLeast.
+constexpr double kHalf = 0x1p-8;
+constexpr double kLeast = 0x1p-126;
+
 // The scale is a power of two, so that codes are v's own bits, rounded, at a magnitude below 2.
-NarrowRow bf16_row(const float* v, std::int64_t dim, float largest, std::uint16_t* codes) noexcept {
+NarrowRow bf16_row(const KernelTable& table, const float* v, std::int64_t dim, float largest,
+                   std::uint16_t* codes) noexcept {
   const float scale = std::ldexp(1.0F, std::ilogb(largest));
-  const double per_step = 1.0 / scale;
-  double squares = 0.0;
-  double errors = 0.0;
-  for (std::int64_t i = 0; i < dim; ++i) {
-    const double steps = v[i] * per_step;
-    codes[i] = bf16_bits(static_cast<float>(steps));
-    const double error = steps - from_bf16(codes[i]);
-    squares += steps * steps;
-    errors += error * error;
-  }
-  return {scale, 0.0F, rounded_up(scale * std::sqrt(squares)), rounded_up(scale * std::sqrt(errors))};
+  const auto count = static_cast<double>(dim);
+  const double squares = table.narrow_halves(v, dim, 1.0F / scale, codes);
+  const double norm = std::sqrt(squares * (1.0 + 0x1p-23 * (count + 16.0))) + kLeast * count;
+  return {scale, 0.0F, rounded_up(scale * norm), rounded_up(scale * (kHalf * norm + kLeast * count))};
 }
 
 }  // namespace
@@ -73,7 +70,7 @@ NarrowRow narrow_row(const KernelTable& table, const float* v, std::int64_t dim,
     return {0.0F, 0.0F, norm, norm};
   }
   if (precision == NarrowPrecision::bf16) {
-    return bf16_row(v, dim, largest, reinterpret_cast<std::uint16_t*>(codes));
+    return bf16_row(table, v, dim, largest, reinterpret_cast<std::uint16_t*>(codes));
   }
   return int8_row(table, v, dim, largest, levels, reinterpret_cast<std::int8_t*>(codes));
 }
@@ -113,7 +110,8 @@ std::int64_t NarrowGallery::nbytes() const noexcept {
 }
 
 void NarrowGallery::reserve(std::int64_t n) {
-  AlignedBytes larger = aligned_bytes(static_cast<std::size_t>(n * row_bytes_));
+  const std::int64_t read = n + table_->code_group - 1;
+  AlignedBytes larger = aligned_bytes(static_cast<std::size_t>(read * row_bytes_));
   const auto size = static_cast<std::size_t>(n);
   for (auto* values : {&scales_, &sums_, &norms_, &errors_}) values->resize(size);
   if (n_ > 0) std::memcpy(larger.get(), codes_.get(), static_cast<std::size_t>(n_ * row_bytes_));

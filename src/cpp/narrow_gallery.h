@@ -22,6 +22,10 @@ struct NarrowRow {
   float error;  // >= ||e||
 };
 
+inline Precision precision_of(NarrowPrecision precision) noexcept {
+  return precision == NarrowPrecision::bf16 ? Precision::bf16 : Precision::int8;
+}
+
 // Bytes of the codes of one vector: whole cache lines, padded with zeros.
 std::int64_t narrow_row_bytes(std::int64_t dim, NarrowPrecision precision);
 
@@ -40,7 +44,7 @@ struct NarrowRows {
   std::int64_t n;
   std::int64_t dim;
   std::int64_t row_bytes;
-  const std::byte* codes;  // (n, row_bytes)
+  const std::byte* codes;  // (n, row_bytes), and KernelTable::code_group - 1 rows that may be read
   const float* scales;     // (n) each, as in NarrowRow
   const float* sums;
   const float* norms;
@@ -51,6 +55,9 @@ struct NarrowRows {
 class NarrowGallery {
  public:
   NarrowGallery(ConstMatrix rows, NarrowPrecision precision);
+
+  // The instruction set that it is searched with.
+  const KernelTable& table() const noexcept { return *table_; }
 
   // rows (m, dim). Throws std::bad_alloc, and is then as it was.
   void append(ConstMatrix rows);

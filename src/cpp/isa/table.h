@@ -23,9 +23,9 @@ constexpr int kGroup[kPrecisions] = {1, 2, 4};
 // Floats, or words, of the widest register of any instruction set.
 constexpr int kMaxWidth = 16;
 // Most rows that a micro-kernel of any instruction set works on at once.
-constexpr int kMaxTileRows = 32;
-// The packed rows of A lie in passes of so many words: the rows of one pass (at most 32 x 256 words)
-// stay in the first-level cache.
+constexpr int kMaxTileRows = 48;
+// The packed rows of A lie in passes of so many words: the rows of one pass (14 x 256 words, or
+// 48 x 256 in tiles) stay in the first-level cache.
 constexpr int kPassWords = 256;
 // From one row of a pass to the next: a constant, so that addresses are displacements, and 16 more
 // than a pass, so that rows do not fall on the same cache sets.
@@ -60,7 +60,8 @@ struct Product {
 struct GemmTile {
   Product product;
   std::int64_t rows;  // 1 .. KernelTable::gemm_rows
-  std::int64_t cols;  // 1 .. KernelTable::gemm_cols
+  std::int64_t cols;  // 1 .. gemm_cols * gemm_panels of KernelTable
+  std::int64_t panel_stride;  // words from the first gemm_cols columns of b to the next
   bool b_padded;      // gemm_cols columns of every row of b may be read
   float* c;           // (rows, cols), row stride c_stride
   std::int64_t c_stride;
@@ -129,11 +130,13 @@ struct KernelTable {
   std::int64_t width;  // of a register, in words
   std::int64_t gemm_rows[kPrecisions];  // largest tile; gemm_cols is also the width of a packed panel
   std::int64_t gemm_cols;
+  std::int64_t gemm_panels[kPrecisions];  // of so many columns, one tile
   std::int64_t gru_rows[kPrecisions];  // likewise
   // Both factors of a product are filled up with zeros to a multiple of so many words. Where it is
   // more than one, kernels read, and ignore, gemm_rows or gru_rows rows of A, and rows of A and B
   // start at cache lines.
   std::int64_t depth_step[kPrecisions];
+  std::int64_t most_ahead;  // of Product::ahead_step
   int left_group[kPrecisions];  // numbers in a word of A
   // Quantised activations are in -127 .. 127; what is added to make them unsigned, or 0.
   std::int32_t int8_offset;
@@ -144,8 +147,8 @@ struct KernelTable {
   void (*pack_row[kPrecisions])(const float* x, std::int64_t depth, std::uint32_t* a,
                                 std::int64_t a_pass, float* row_scale) noexcept;
 
-  // kernels/tiles.inl: a thread calls `enter` before gemm_tile and gru_tile of bf16 and int8, and
-  // `leave` after them. Null: there is nothing to do.
+  // kernels/tiles.inl: a thread calls `enter` before gemm_tile, gru_tile and dot_rows_* of bf16 and
+  // int8, and `leave` after them. Null: there is nothing to do.
   void (*enter)() noexcept;
   void (*leave)() noexcept;
 
@@ -156,21 +159,31 @@ struct KernelTable {
   void (*gru_tile[kPrecisions])(const GruTile& tile) noexcept;
 
   // kernels/dot.inl: the sum of one element does not depend on its place among the rows. dot_rows
-  // is of floats. Rows of the other two are multiples of kMaxWidth words. For dot_rows_int8 the
-  // integers of A are in -dot_levels .. dot_levels and carry dot_offset, which makes them unsigned
+  // is of floats. Rows of the other two are multiples of kMaxWidth words, and those of A lie in groups
+  // of code_group: word k of row r is a[(r / code_group * words + k) * code_group + r % code_group], or
+  // as a_stride says if that is 1. Where it is more, whole groups of A are read, and B, whose rows
+  // start at cache lines, to a multiple of as many rows. For dot_rows_int8 the integers of A are in -dot_levels .. dot_levels and carry dot_offset, which makes them unsigned
   // if it is not 0; those of B are signed and in -127 .. 127.
   void (*dot_rows)(const DotRows& rows) noexcept;
   void (*dot_rows_bf16)(const DotRows& rows) noexcept;
   void (*dot_rows_int8)(const DotRows& rows) noexcept;
+  std::int64_t code_group;
+  std::int64_t code_strip;  // rows of A that meet B at once
   std::int32_t dot_levels;
   std::int32_t dot_offset;
-  bool int8_is_fast;  // dot_rows_int8 outruns dot_rows
+  // The narrow precision to screen a search of floats in, and from how many queries on that pays;
+  // fp32 if it never does.
+  Precision screening;
+  std::int64_t screened_queries;
 
   // kernels/pack.inl: the largest magnitude of x (n); NaN if a number is not finite.
   float (*magnitude)(const float* x, std::int64_t n) noexcept;
   // kernels/narrow.inl: v (n) as codes (n) in steps of 1 / per_step, at most 127 of them.
   void (*narrow_codes)(const float* v, std::int64_t n, float per_step, std::int8_t* codes,
                        CodeSums* sums) noexcept;
+  // v (n) times `per_step`, a power of two, as bfloat16; returns the sum of the squares.
+  float (*narrow_halves)(const float* v, std::int64_t n, float per_step,
+                         std::uint16_t* codes) noexcept;
 
   // kernels/norm.inl: an all-zero vector gives zeros; no intermediate over- or underflow.
   // out may be x.

@@ -9,13 +9,15 @@
 #include "isa/table.h"
 #include "matrix_view.h"
 #include "ops/cache.h"
+#include "ops/kernel_scope.h"
 #include "ops/row_filter.h"
 #include "parallel.h"
 #include "workspace.h"
 
 namespace refine_itr {
 
-// Queries scored at once: whole tiles of all kernels.
+// Queries scored at once in float32: whole tiles of all kernels. KernelTable::code_strip in narrow
+// numbers.
 constexpr std::int64_t kQueryStrip = 12;
 // Rows of the gallery likewise, those that a single query meets at once included.
 constexpr std::int64_t kRowTile = 24;
@@ -64,17 +66,28 @@ inline std::int64_t chunk_rows(std::int64_t row_words) noexcept {
 }
 
 // Floats that each thread needs for a scan.
-inline std::int64_t scan_scratch(std::int64_t row_words) noexcept {
-  return kQueryStrip * chunk_rows(row_words);
+inline std::int64_t scan_scratch(std::int64_t strip, std::int64_t row_words) noexcept {
+  return strip * chunk_rows(row_words);
 }
 
 struct GalleryScan {
-  void (*dot)(const DotRows& rows) noexcept;
+  const KernelTable& table;
+  Precision precision;
+  std::int64_t strip;  // queries scored at once
   WordRows queries;
   WordRows gallery;
   RowFilter filter;
   bool near;  // the gallery comes fast enough without being asked for ahead
 };
+
+// The kernel that scores rows of a precision.
+inline void (*dot_kernel(const KernelTable& table, Precision precision) noexcept)(const DotRows&) noexcept {
+  switch (precision) {
+    case Precision::fp32: return table.dot_rows;
+    case Precision::bf16: return table.dot_rows_bf16;
+    default: return table.dot_rows_int8;
+  }
+}
 
 namespace detail {
 
@@ -86,27 +99,30 @@ inline Range ahead_part(Range bytes, std::int64_t strips, std::int64_t strip) {
   return {bytes.begin + part.begin, bytes.begin + part.end};
 }
 
+}  // namespace detail
+
+// offer(rank, query, run, scores) for each query and the rows of `run`; `ahead` are the bytes of the
+// gallery that are needed next.
 template <class Offer>
 void scan_run(const GalleryScan& scan, Range run, Range ahead, float* scores, int rank,
               const Offer& offer) noexcept {
-  const std::int64_t strips = ceil_div(scan.queries.rows, kQueryStrip);
+  const auto dot = dot_kernel(scan.table, scan.precision);
+  const std::int64_t strips = ceil_div(scan.queries.rows, scan.strip);
   for (std::int64_t strip = 0; strip < strips; ++strip) {
-    const std::int64_t q = strip * kQueryStrip;
-    const std::int64_t n = std::min(kQueryStrip, scan.queries.rows - q);
-    const Range fetch = ahead_part(ahead, strips, strip);
+    const std::int64_t q = strip * scan.strip;
+    const std::int64_t n = std::min(scan.strip, scan.queries.rows - q);
+    const Range fetch = detail::ahead_part(ahead, strips, strip);
     const char* memory = reinterpret_cast<const char*>(scan.gallery.data);
-    scan.dot({scan.queries.row(q), scan.gallery.row(run.begin), scores, scan.queries.stride,
+    dot({scan.queries.row(q), scan.gallery.row(run.begin), scores, scan.queries.stride,
               scan.gallery.stride, run.size(), n, run.size(), scan.gallery.words,
               memory + fetch.begin, fetch.size()});
     for (std::int64_t i = 0; i < n; ++i) offer(rank, q + i, run, scores + i * run.size());
   }
 }
 
-}  // namespace detail
-
 // offer(rank, query, run, scores) for each query and each run of rows, from the thread `rank` of
 // at most `threads`; scores (run.size()) may be overwritten. A thread's runs have rising ids.
-// scratch (threads * scan_scratch(scan.gallery.words)).
+// scratch (threads * scan_scratch(scan.strip, scan.gallery.words)).
 template <class Offer>
 void scan_gallery(const GalleryScan& scan, float* scratch, int threads,
                   const Offer& offer) noexcept {
@@ -118,7 +134,8 @@ void scan_gallery(const GalleryScan& scan, float* scratch, int threads,
   };
   std::atomic<std::int64_t> next{0};
   parallel_team(threads, [&](Team team) {
-    float* scores = scratch + team.rank * scan_scratch(scan.gallery.words);
+    const KernelScope kernels(scan.table, scan.precision);
+    float* scores = scratch + team.rank * scan_scratch(scan.strip, scan.gallery.words);
     // A thread claims its next chunk before it works on this one, to know what to fetch.
     for (std::int64_t chunk = next++, claimed; chunk < chunks; chunk = claimed) {
       claimed = next++;
@@ -130,7 +147,7 @@ void scan_gallery(const GalleryScan& scan, float* scratch, int threads,
       Range left = own;
       for (Range run = scan.filter.next_run(left); run.size() > 0;
            run = scan.filter.next_run(left)) {
-        detail::scan_run(scan, run, ahead, scores, team.rank, offer);
+        scan_run(scan, run, ahead, scores, team.rank, offer);
         left.begin = run.end;
       }
     }

@@ -16,26 +16,30 @@ std::int64_t tile_rows_of(const PackedRows& rows) noexcept {
   return rows.table->gemm_rows[static_cast<int>(rows.precision)];
 }
 
-GemmTile make_tile(const Gemm& gemm, std::int64_t index, std::int64_t panel) noexcept {
+// The panels named, of the rows tile(index).
+GemmTile make_tile(const Gemm& gemm, std::int64_t index, Range panels) noexcept {
   const std::int64_t width = gemm.a.table->gemm_cols;
-  const std::int64_t column = panel * width;
+  const std::int64_t column = panels.begin * width;
+  const std::int64_t end = std::min(panels.end * width, gemm.b.cols);
   const Range rows = gemm.a.tile(index);
   const Epilogue& e = gemm.epilogue;
   GemmTile tile{};
   tile.product = gemm.a.left(index);
-  tile.product.b = gemm.b.data + panel * gemm.b.panel_stride;
+  tile.product.b = gemm.b.data + panels.begin * gemm.b.panel_stride;
   tile.product.b_stride = gemm.b.row_stride;
   tile.product.ahead = tile.product.b;
-  if (gemm.b.padded && column + width < gemm.b.cols) {
-    set_ahead(tile.product, tile.product.b + gemm.b.panel_stride, gemm.b.panel_stride, index,
-              gemm.a.tiles());
+  if (gemm.b.padded && end < gemm.b.cols) {
+    const std::int64_t words = panels.size() * gemm.b.panel_stride;
+    set_ahead(tile.product, *gemm.a.table, {gemm.b.data + panels.end * gemm.b.panel_stride, words},
+              panels.size() * tile.product.depth, {index, gemm.a.tiles()});
   }
   if (gemm.b.col_scale != nullptr) {
     tile.product.col_scale = gemm.b.col_scale + column;
     tile.product.col_offset = gemm.b.col_offset + column;
   }
   tile.rows = rows.size();
-  tile.cols = std::min(width, gemm.b.cols - column);
+  tile.cols = end - column;
+  tile.panel_stride = gemm.b.panel_stride;
   tile.b_padded = gemm.b.padded;
   tile.c = gemm.c.row(rows.begin) + column;
   tile.c_stride = gemm.c.stride;
@@ -121,14 +125,13 @@ Product PackedRows::left(std::int64_t index) const {
   return product;
 }
 
-void set_ahead(Product& product, const std::uint32_t* next, std::int64_t words, std::int64_t turn,
-               std::int64_t tiles) noexcept {
-  if (words == 0) return;
-  const std::int64_t step =
-      std::min<std::int64_t>(kLineWords, ceil_div(words, product.depth * tiles));
-  const std::int64_t first = turn * product.depth * step;
-  if (first >= words) return;
-  product.ahead = next + first;
+void set_ahead(Product& product, const KernelTable& table, Words next, std::int64_t steps,
+               Turn turn) noexcept {
+  if (next.count == 0) return;
+  const std::int64_t step = std::min(table.most_ahead, ceil_div(next.count, steps * turn.count));
+  const std::int64_t first = turn.index * steps * step;
+  if (first >= next.count) return;
+  product.ahead = next.data + first;
   product.ahead_step = step;
 }
 
@@ -172,8 +175,10 @@ RightMatrix plain_right(const KernelTable& table, ConstMatrix b) noexcept {
 void gemm_part(const Gemm& gemm, Range panels) noexcept {
   const KernelScope kernels(*gemm.a.table, gemm.a.precision);
   const auto run = gemm.a.table->gemm_tile[static_cast<int>(gemm.a.precision)];
-  for (std::int64_t p = panels.begin; p < panels.end; ++p) {
-    for (std::int64_t i = 0; i < gemm.a.tiles(); ++i) run(make_tile(gemm, i, p));
+  const std::int64_t most = gemm.a.table->gemm_panels[static_cast<int>(gemm.a.precision)];
+  for (std::int64_t p = panels.begin; p < panels.end; p += most) {
+    const Range together{p, std::min(p + most, panels.end)};
+    for (std::int64_t i = 0; i < gemm.a.tiles(); ++i) run(make_tile(gemm, i, together));
   }
 }
 

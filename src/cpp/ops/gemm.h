@@ -37,10 +37,21 @@ PackedRows with_rows(PackedRows packed, std::int64_t rows, std::int64_t most) no
 // Packs the rows named of `a`.
 void pack_rows(ConstMatrix a, Range rows, const PackedRows& packed) noexcept;
 
-// The `tiles` that use a panel share out evenly asking for the next one, of so many words: this is
-// the part of the `turn`-th of them.
-void set_ahead(Product& product, const std::uint32_t* next, std::int64_t words, std::int64_t turn,
-               std::int64_t tiles) noexcept;
+struct Words {
+  const std::uint32_t* data;
+  std::int64_t count;
+};
+
+// The index-th of `count` that are alike.
+struct Turn {
+  std::int64_t index;
+  std::int64_t count;
+};
+
+// The tiles that use a panel, each for so many steps along the depth, share out evenly asking for
+// what comes next.
+void set_ahead(Product& product, const KernelTable& table, Words next, std::int64_t steps,
+               Turn turn) noexcept;
 
 // The right-hand matrix, in panels of KernelTable::gemm_cols columns: word k of column j is
 // data[(j / gemm_cols) * panel_stride + k * row_stride + j % gemm_cols].

@@ -88,8 +88,10 @@ GruTile make_tile(const GruCall& call, const Group& group, const PackedRows& row
   tile.product.b_stride = call.w_hh.panel_width();
   tile.product.ahead = tile.product.b;
   if (call.fetches(rows.rows)) {
-    set_ahead(tile.product, call.w_hh.panel(next_panel),
-              tile.product.b_stride * tile.product.depth, index, rows.tiles());
+    const std::int64_t depth = tile.product.depth;
+    set_ahead(tile.product, call.table,
+              {call.w_hh.panel(next_panel), tile.product.b_stride * depth}, depth,
+              {index, rows.tiles()});
   }
   if (call.w_hh.precision() == Precision::int8) {
     tile.product.col_scale = call.w_hh.col_scale() + column;

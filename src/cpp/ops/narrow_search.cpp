@@ -16,20 +16,34 @@ constexpr float kUp = 1.0F + 0x1p-20F;
 // Room for the best k four times, so that ordering the list pays off.
 std::int64_t shortlist_capacity(std::int64_t k) noexcept { return 4 * k + 256; }
 
+// Where query `index` goes, whose words lie as KernelTable::dot_rows_int8 has them.
+void place_query(const KernelTable& table, const std::uint32_t* row, std::int64_t words,
+                 std::int64_t stride, std::int64_t index, std::uint32_t* codes) noexcept {
+  const std::int64_t group = table.code_group;
+  if (group == 1) {
+    std::copy_n(row, words, codes + index * stride);
+    return;
+  }
+  std::uint32_t* first = codes + index / group * group * words + index % group;
+  for (std::int64_t k = 0; k < words; ++k) first[k * group] = row[k];
+}
+
 NarrowQueries narrow_queries(const KernelTable& table, ConstMatrix queries,
                              NarrowPrecision precision, WorkspaceScope& scope) {
   const std::int64_t offset = precision == NarrowPrecision::int8 ? table.dot_offset : 0;
   const std::int64_t row_bytes = narrow_row_bytes(queries.cols, precision);
   const std::int64_t words = row_bytes / 4;
-  const std::int64_t stride = query_stride(words);
-  auto* codes = scope.take<std::byte>(queries.rows * 4 * stride);
+  const std::int64_t stride = table.code_group == 1 ? query_stride(words) : words;
+  const std::int64_t room = ceil_div(queries.rows, table.code_group) * table.code_group;
+  auto* codes = scope.take<std::uint32_t>(room * stride);
   auto* rows = scope.take<NarrowRow>(queries.rows);
+  auto* row = scope.take<std::byte>(row_bytes);
   for (std::int64_t q = 0; q < queries.rows; ++q) {
-    std::byte* row = codes + q * 4 * stride;
     rows[q] = narrow_row(table, queries.row(q), queries.cols, precision, table.dot_levels, row);
     for (std::int64_t i = 0; offset != 0 && i < row_bytes; ++i) {
       row[i] = static_cast<std::byte>(static_cast<std::int64_t>(row[i]) + offset);
     }
+    place_query(table, reinterpret_cast<const std::uint32_t*>(row), words, stride, q, codes);
   }
   return {{reinterpret_cast<const std::int32_t*>(codes), queries.rows, words, stride}, rows, offset};
 }
@@ -107,14 +121,6 @@ void settle_all(Shortlist* lists, std::int64_t stride, int used, const RowScorer
   }
 }
 
-GalleryScan narrow_scan(const NarrowSearch& search, const NarrowRows& rows, RowFilter filter) {
-  const bool int8 = rows.precision == NarrowPrecision::int8;
-  const std::int64_t words = rows.row_bytes / 4;
-  const WordRows codes{reinterpret_cast<const std::int32_t*>(rows.codes), rows.n, words, words};
-  return {int8 ? search.table.dot_rows_int8 : search.table.dot_rows_bf16, search.coded.codes, codes,
-          filter, false};
-}
-
 }  // namespace
 
 std::int64_t shortlist_bytes(std::int64_t k) noexcept {
@@ -125,29 +131,29 @@ NarrowSearch start_search(const KernelTable& table, ConstMatrix queries, ConstMa
                           NarrowPrecision precision, std::int64_t k, WorkspaceScope& scope,
                           int threads) {
   const int used = threads_for(threads, queries.rows * gallery.rows * gallery.cols);
-  const std::int64_t words = narrow_row_bytes(gallery.cols, precision) / 4;
   return {table,
+          precision_of(precision),
           gallery,
           word_rows(as_const(aligned_copy(queries, scope))),
           narrow_queries(table, queries, precision, scope),
-          scope.take<ScoreBounds>(queries.rows),
           take_lists(scope, used * queries.rows, k),
-          scope.take<float>(used * scan_scratch(words)),
           used};
 }
 
-void scan_narrow(const NarrowSearch& search, const NarrowRows& rows, std::int64_t first,
-                 RowFilter filter) noexcept {
-  for (std::int64_t q = 0; q < search.queries(); ++q) {
-    search.bounds[q] = bounds_of(search.coded.rows[q], search.coded.offset, rows);
-  }
-  scan_gallery(narrow_scan(search, rows, filter), search.scratch, search.threads,
-               [&](int rank, std::int64_t query, Range run, float* x) {
-                 const ScoreBounds bounds = bounds_from(search.bounds[query], run.begin);
-                 search.table.upper_bounds(bounds, x, run.size());
-                 offer_bounds(search.table, bounds, filter, run, first, x, search.scorer(query),
-                              search.lists[rank * search.queries() + query]);
-               });
+GalleryScan narrow_scan(const NarrowSearch& search, const NarrowRows& rows, RowFilter filter) {
+  const std::int64_t words = rows.row_bytes / 4;
+  const WordRows codes{reinterpret_cast<const std::int32_t*>(rows.codes), rows.n, words, words};
+  return {search.table, search.precision, search.table.code_strip, search.coded.codes, codes, filter,
+          false};
+}
+
+void offer_run(const NarrowSearch& search, const NarrowRows& rows, RowFilter filter,
+               std::int64_t first, int rank, std::int64_t query, Range run, float* x) noexcept {
+  const ScoreBounds bounds =
+      bounds_from(bounds_of(search.coded.rows[query], search.coded.offset, rows), run.begin);
+  search.table.upper_bounds(bounds, x, run.size());
+  offer_bounds(search.table, bounds, filter, run, first, x, search.scorer(query),
+               search.lists[rank * search.queries() + query]);
 }
 
 void finish_search(const NarrowSearch& search, Matrix scores, std::int64_t* ids) noexcept {

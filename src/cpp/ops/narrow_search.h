@@ -47,12 +47,11 @@ struct NarrowQueries {
 // A search for some queries, while parts of the gallery pass by.
 struct NarrowSearch {
   const KernelTable& table;
+  Precision precision;
   ConstMatrix gallery;
   WordRows exact;        // the queries
   NarrowQueries coded;   // as well
-  ScoreBounds* bounds;   // (q)
   Shortlist* lists;      // (threads, q)
-  float* scratch;
   int threads;
 
   std::int64_t queries() const { return exact.rows; }
@@ -68,9 +67,10 @@ NarrowSearch start_search(const KernelTable& table, ConstMatrix queries, ConstMa
                           NarrowPrecision precision, std::int64_t k, WorkspaceScope& scope,
                           int threads);
 
-// `rows` are the gallery's from `first` on, and so is the filter.
-void scan_narrow(const NarrowSearch& search, const NarrowRows& rows, std::int64_t first,
-                 RowFilter filter) noexcept;
+// A scan of `rows`, and what it offers: ids are `first` higher.
+GalleryScan narrow_scan(const NarrowSearch& search, const NarrowRows& rows, RowFilter filter);
+void offer_run(const NarrowSearch& search, const NarrowRows& rows, RowFilter filter,
+               std::int64_t first, int rank, std::int64_t query, Range run, float* x) noexcept;
 
 // The best of all that was scanned: scores (q, k), ids (q, k).
 void finish_search(const NarrowSearch& search, Matrix scores, std::int64_t* ids) noexcept;

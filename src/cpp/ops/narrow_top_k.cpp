@@ -19,7 +19,7 @@ void narrow_top_k(ConstMatrix queries, ConstMatrix gallery, const NarrowGallery&
                   RowFilter filter, Matrix scores, std::int64_t* ids, Workspace& workspace,
                   int threads) {
   if (scores.cols == 0) return;
-  const KernelTable& table = active_table();
+  const KernelTable& table = narrow.table();
   NarrowRows rows = narrow.rows();
   rows.n = gallery.rows;
   if (is_widened(table, rows.precision) &&
@@ -32,7 +32,13 @@ void narrow_top_k(ConstMatrix queries, ConstMatrix gallery, const NarrowGallery&
                     WorkspaceScope scope(workspace);
                     const NarrowSearch search = start_search(table, part, gallery, rows.precision,
                                                              scores.cols, scope, threads);
-                    scan_narrow(search, rows, 0, filter);
+                    const GalleryScan scan = narrow_scan(search, rows, filter);
+                    float* scratch = scope.take<float>(
+                        search.threads * scan_scratch(scan.strip, scan.gallery.words));
+                    scan_gallery(scan, scratch, search.threads,
+                                 [&](int rank, std::int64_t query, Range run, float* x) {
+                                   offer_run(search, rows, filter, 0, rank, query, run, x);
+                                 });
                     finish_search(search, part_scores, part_ids);
                   });
 }

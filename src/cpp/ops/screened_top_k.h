@@ -14,7 +14,7 @@ namespace refine_itr {
 bool screening_pays(const KernelTable& table, std::int64_t queries, ConstMatrix gallery,
                     RowFilter filter, std::int64_t k) noexcept;
 
-// As top_k, without a filter. Where 8 bits tell too few rows apart, the rest of the gallery is
+// As top_k, without a filter. Where narrow numbers tell too few rows apart, the rest of the gallery is
 // scored in float32.
 void screened_top_k(ConstMatrix queries, ConstMatrix gallery, Matrix scores, std::int64_t* ids,
                     Workspace& workspace, int threads);

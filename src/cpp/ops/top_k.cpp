@@ -24,8 +24,9 @@ void search_chunk(const KernelTable& table, ConstMatrix queries, ConstMatrix gal
   for (std::int64_t i = 0; i < used * q; ++i) lists[i] = {candidates + i * k, k, 0};
   const WordRows aligned = word_rows(as_const(aligned_copy(queries, scope)));
   const bool near = q == 1 && gallery.rows * gallery.cols <= kNearWords;
-  const GalleryScan scan{table.dot_rows, aligned, word_rows(gallery), filter, near};
-  float* scratch = scope.take<float>(used * scan_scratch(gallery.cols));
+  const GalleryScan scan{table,   Precision::fp32,    kQueryStrip,
+                         aligned, word_rows(gallery), filter,      near};
+  float* scratch = scope.take<float>(used * scan_scratch(kQueryStrip, gallery.cols));
 
   scan_gallery(scan, scratch, used, [&](int rank, std::int64_t query, Range run, const float* x) {
     offer_scores(table, lists[rank * q + query], filter, run, 0, x);

@@ -38,7 +38,7 @@ using DotBf16 = DotPadded<Bf16, kDotRows, kDotCols>;
 
 using DotInt8 = DotPadded<Int8, kDotRows, kDotCols>;
 constexpr int kDotLevels = 127;
-constexpr int kDotOffset = kInt8Offset;
+constexpr int kDotOffset = kTiled<Int8> ? 0 : kInt8Offset;
 
 #else
 
@@ -164,9 +164,91 @@ void dot_rows_of(const DotRows& rows) {
   }
 }
 
+template <class P>
+void dot_tiles(const DotRows& rows);  // where there are tiles
+
+#if defined(REFINE_ITR_TILES)
+
+constexpr int kDotStrips = 3;
+constexpr int kDotGroups = kCodeStrip / kCodeGroup;
+
+// Sums (16 rows of B, 16 of A, a row every `stride` words) to out (A, B): `rows` and `cols` of them.
+template <class P>
+void write_turned(const std::uint32_t* sums, std::int64_t stride, std::int64_t rows,
+                  std::int64_t cols, float* out, std::int64_t out_stride) {
+  Vec lines[kTileRows];
+  for (int r = 0; r < kTileRows; ++r) lines[r] = P::number(P::sum_at(sums + r * stride));
+  turn(lines);
+  for (std::int64_t q = 0; q < cols; ++q) store_n(out + q * out_stride, lines[q], rows);
+}
+
+// Up to kStrips tiles of rows of B, which are the tiles' rows, by kGroups groups of rows of A.
+template <class P, int kStrips, int kGroups>
+void dot_block(const DotRows& rows, std::int64_t row_a, std::int64_t row_b, TileAhead& ahead) {
+  if constexpr (kStrips > 1) {
+    if (rows.rows_b - row_b <= (kStrips - 1) * kTileRows) {
+      return dot_block<P, kStrips - 1, kGroups>(rows, row_a, row_b, ahead);
+    }
+  }
+  const std::uint32_t* queries = static_cast<const std::uint32_t*>(rows.a) + row_a * rows.words;
+  const std::uint32_t* gallery = static_cast<const std::uint32_t*>(rows.b) + row_b * rows.b_stride;
+  const TileFactor a{gallery, rows.b_stride, kTileRows * rows.b_stride, kTileWords};
+  TileFactor b{queries, kCodeGroup, kCodeGroup * rows.words, kCodeGroup * kTileWords};
+  TileSums<kStrips, kGroups> sums;
+  tile_zero_all<kStrips * kGroups>();
+  tile_depth<P, kStrips, kGroups>(a, b, rows.words, ahead);
+  tile_store_all<kStrips * kGroups, kGroups>(sums.words[0]);
+  for (std::int64_t r = row_b; r < rows.rows_b && r < row_b + kStrips * kTileRows; r += kTileRows) {
+    for (std::int64_t q = row_a; q < rows.rows_a && q < row_a + kGroups * kCodeGroup; q += kCodeGroup) {
+      write_turned<P>(sums.words[r - row_b] + (q - row_a), kGroups * kCodeGroup,
+                      lanes_of(rows.rows_b - r, 0), lanes_of(rows.rows_a - q, 0),
+                      rows.out + q * rows.out_stride + r, rows.out_stride);
+    }
+  }
+}
+
+template <class P, int kGroups>
+void dot_groups(const DotRows& rows, std::int64_t row_a, TileAhead& ahead) {
+  if constexpr (kGroups > 1) {
+    if (rows.rows_a - row_a <= (kGroups - 1) * kCodeGroup) {
+      return dot_groups<P, kGroups - 1>(rows, row_a, ahead);
+    }
+  }
+  for (std::int64_t r = 0; r < rows.rows_b; r += kDotStrips * kTileRows) {
+    dot_block<P, kDotStrips, kGroups>(rows, row_a, r, ahead);
+  }
+}
+
+template <class P>
+void dot_tiles(const DotRows& rows) {
+  const std::int64_t blocks = (rows.rows_b + kDotStrips * kTileRows - 1) / (kDotStrips * kTileRows);
+  const std::int64_t strips = (rows.rows_a + kCodeStrip - 1) / kCodeStrip;
+  const std::int64_t steps = strips * blocks * (rows.words / kTileWords);
+  TileAhead ahead{static_cast<const char*>(rows.ahead),
+                  steps > 0 ? (rows.ahead_bytes + steps - 1) / steps : 0};
+  for (std::int64_t q = 0; q < rows.rows_a; q += kCodeStrip) dot_groups<P, kDotGroups>(rows, q, ahead);
+}
+
+#endif
+
+// Tiles multiply signed numbers as well.
+struct SignedInt8 : Int8 {
+  static constexpr bool kOffset = false;
+};
+
+// Of narrow numbers; TileForm where there are tiles.
+template <class Form, class TileForm>
+void dot_codes(const DotRows& rows) {
+  if constexpr (kTiled<TileForm>) {
+    dot_tiles<TileForm>(rows);
+  } else {
+    dot_rows_of<Form>(rows);
+  }
+}
+
 void dot_rows(const DotRows& rows) noexcept { dot_rows_of<DotFp32>(rows); }
-void dot_rows_bf16(const DotRows& rows) noexcept { dot_rows_of<DotBf16>(rows); }
-void dot_rows_int8(const DotRows& rows) noexcept { dot_rows_of<DotInt8>(rows); }
+void dot_rows_bf16(const DotRows& rows) noexcept { dot_codes<DotBf16, Bf16>(rows); }
+void dot_rows_int8(const DotRows& rows) noexcept { dot_codes<DotInt8, SignedInt8>(rows); }
 
 }  // namespace
 }  // namespace refine_itr

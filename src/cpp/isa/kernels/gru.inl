@@ -10,14 +10,43 @@ namespace {
 constexpr int kGates = 3;
 
 template <class P>
-constexpr int kGruTileRows = kTiled<P> ? kMaxTileRows : P::kParts == 1 ? kGruRows : kWideGruRows;
+constexpr int kGruTileRows = kTiled<P> ? kGruStrips * kTileRows : P::kParts == 1 ? kGruRows : kWideGruRows;
 
+// One gate of `width` units.
 template <class P>
-inline Vec gru_gate(const GruTile& tile, int r, int gate, typename P::Sum sum) {
-  const std::int64_t column = gate * kWidth;
-  const Vec u = product_value<P>(tile.product, sum, r, column, kWidth);
-  return add(u, load(tile.bias + column));
-}
+struct GateColumns {
+  Columns<P> columns;
+  Vec bias;
+
+  GateColumns(const GruTile& tile, int gate)
+      : columns(tile.product, gate * kWidth, kWidth), bias(load(tile.bias + gate * kWidth)) {}
+
+  Vec value(const GruTile& tile, std::int64_t r, typename P::Sum sum) const {
+    return add(columns.number(tile.product, r, sum), bias);
+  }
+};
+
+// A tile's gates r, z, n.
+template <class P>
+struct Gates {
+  GateColumns<P> reset;
+  GateColumns<P> keep;
+  GateColumns<P> fresh;
+
+  explicit Gates(const GruTile& tile) : reset(tile, 0), keep(tile, 1), fresh(tile, 2) {}
+
+  // The new state of row r, from the sums of its gates.
+  void write(const GruTile& tile, std::int64_t r, const typename P::Sum (&sum)[kGates]) const {
+    const std::int64_t n = tile.units;
+    const float* x = tile.x[r] + tile.unit;
+    const std::int64_t at = r * tile.dim + tile.unit;
+    const Vec of_reset = sigmoid(add(load_n(x, n), reset.value(tile, r, sum[0])));
+    const Vec of_keep = sigmoid(add(load_n(x + tile.dim, n), keep.value(tile, r, sum[1])));
+    const Vec hidden = fresh.value(tile, r, sum[2]);
+    const Vec state = tanh(fma(of_reset, hidden, load_n(x + 2 * tile.dim, n)));
+    store_n(tile.out + at, fma(of_keep, sub(load_n(tile.h + at, n), state), state), n);
+  }
+};
 
 // Asked for now, the inputs are there when the product is done.
 inline void gru_prefetch(const GruTile& tile, std::int64_t rows) {
@@ -28,26 +57,14 @@ inline void gru_prefetch(const GruTile& tile, std::int64_t rows) {
   }
 }
 
-// The new state of row r, from the sums of its gates.
-template <class P>
-inline void gru_write(const GruTile& tile, int r, const typename P::Sum (&sum)[kGates]) {
-  const std::int64_t n = tile.units;
-  const float* x = tile.x[r] + tile.unit;
-  const std::int64_t at = r * tile.dim + tile.unit;
-  const Vec reset = sigmoid(add(load_n(x, n), gru_gate<P>(tile, r, 0, sum[0])));
-  const Vec keep = sigmoid(add(load_n(x + tile.dim, n), gru_gate<P>(tile, r, 1, sum[1])));
-  const Vec hidden = gru_gate<P>(tile, r, 2, sum[2]);
-  const Vec fresh = tanh(fma(reset, hidden, load_n(x + 2 * tile.dim, n)));
-  store_n(tile.out + at, fma(keep, sub(load_n(tile.h + at, n), fresh), fresh), n);
-}
-
 template <class P, int kRows>
 void gru_rows(const GruTile& tile) {
   gru_prefetch(tile, kRows);
   Sums<P, kRows, kGates> total;
   multiply<P, kRows, kGates, true>(tile.product, kGates * kWidth, total);
+  const Gates<P> gates(tile);
 #pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) gru_write<P>(tile, r, total.sum[r]);
+  for (int r = 0; r < kRows; ++r) gates.write(tile, r, total.sum[r]);
 }
 
 template <class P, int kRows>
@@ -67,11 +84,12 @@ void gru_tiles(const GruTile& tile);  // where there are tiles
 template <class P>
 void gru_tiles(const GruTile& tile) {
   gru_prefetch(tile, tile.rows);
-  TileSums<kGates> sums;
+  TileSums<kGruStrips, kGates> sums;
   multiply_tiles<P>(tile.product, tile.rows, sums);
-  for (int r = 0; r < tile.rows; ++r) {
+  const Gates<P> gates(tile);
+  for (std::int64_t r = 0; r < tile.rows; ++r) {
     const std::uint32_t* row = sums.words[r];
-    gru_write<P>(tile, r, {P::sum_at(row), P::sum_at(row + kWidth), P::sum_at(row + 2 * kWidth)});
+    gates.write(tile, r, {P::sum_at(row), P::sum_at(row + kWidth), P::sum_at(row + 2 * kWidth)});
   }
 }
 

@@ -32,18 +32,19 @@ float tile_rounds(const std::uint32_t* operands, std::int64_t rounds);  // where
 
 template <class P>
 float tile_rounds(const std::uint32_t* operands, std::int64_t rounds) {
-  using L = TileLayout<kMostStrips, kGemmVecs>;
-  TileSums<kGemmVecs> sums;
+  constexpr int kStrips = 2;
+  using L = TileLayout<kStrips, kGemmVecs>;
+  TileSums<kStrips, kGemmVecs> sums;
   enter();
-  tile_zero_all<kMostStrips * kGemmVecs>();
-  tile_load<L::a(0)>(operands, kTileWords);
-  tile_load<L::a(1)>(operands, kTileWords);
-  tile_load<L::kB>(operands, kTileWords);
+  tile_zero_all<kStrips * kGemmVecs>();
+  const TileFactor a{operands, kTileWords, kTileRows * kTileWords, 0};
+  tile_load_rows<kStrips, kGemmVecs>(a);
+  tile_load<L::kB>(a.tile(kStrips), kTileWords);
   for (std::int64_t round = 0; round < rounds; ++round) {
-    tile_column<P, kMostStrips, kGemmVecs, 0>(operands);
-    tile_column<P, kMostStrips, kGemmVecs, 1>(operands);
+    tile_column<P, kStrips, kGemmVecs, 0>(a);
+    tile_column<P, kStrips, kGemmVecs, 1>(a);
   }
-  tile_store_all<kMostStrips * kGemmVecs, kGemmVecs>(sums.words[0]);
+  tile_store_all<kStrips * kGemmVecs, kGemmVecs>(sums.words[0]);
   leave();
   return reduce_add(P::number(P::sum_at(sums.words[0])));
 }

@@ -45,14 +45,27 @@ void pack_row_bf16(const float* x, std::int64_t depth, std::uint32_t* a, std::in
 constexpr float kLeastSize = 1e-35F;
 
 float magnitude(const float* x, std::int64_t n) noexcept {
-  Vec size = zero();
-  Vec poison = zero();  // maximum loses a NaN; 0 x is NaN exactly where x is not finite
-  for (std::int64_t i = 0; i < n; i += kWidth) {
-    const Vec v = load_n(x + i, lanes_of(n - i, 0));
-    size = maximum(size, maximum(v, sub(zero(), v)));
-    poison = fma(zero(), v, poison);
+  constexpr int kStreams = 4;  // each waits for itself alone
+  Vec size[kStreams];
+  Vec poison[kStreams];  // maximum loses a NaN; 0 x is NaN exactly where x is not finite
+#pragma GCC unroll 4
+  for (int s = 0; s < kStreams; ++s) size[s] = poison[s] = zero();
+  const auto take = [&](Vec v, int s) {
+    size[s] = maximum(size[s], maximum(v, sub(zero(), v)));
+    poison[s] = fma(zero(), v, poison[s]);
+  };
+  std::int64_t i = 0;
+  for (; i + kStreams * kWidth <= n; i += kStreams * kWidth) {
+#pragma GCC unroll 4
+    for (int s = 0; s < kStreams; ++s) take(load(x + i + s * kWidth), s);
   }
-  return reduce_max(size) + reduce_add(poison);
+  for (; i < n; i += kWidth) take(load_n(x + i, lanes_of(n - i, 0)), 0);
+#pragma GCC unroll 4
+  for (int s = 1; s < kStreams; ++s) {
+    size[0] = maximum(size[0], size[s]);
+    poison[0] = add(poison[0], poison[s]);
+  }
+  return reduce_max(size[0]) + reduce_add(poison[0]);
 }
 
 // x (n) quantised, filled up with zeros to whole words, or steps of them.

@@ -82,6 +82,7 @@ struct Int8 {
   using Operand = Words;
   static constexpr Precision kPrecision = Precision::int8;
   static constexpr int kParts = 1;
+  static constexpr bool kOffset = true;  // A is unsigned
 
   static Sum none() { return zero_words(); }
   static Sum sum_at(const std::uint32_t* p) { return load_words(p); }
@@ -179,18 +180,28 @@ inline void multiply(const Product& product, std::int64_t cols, Sums<P, kRows, k
   for (int s = 1; s < kCount; ++s) total.join(acc[s]);
 }
 
-// A sum as a number: row r, the n columns from `column` on.
+// What turns sums into numbers: those of n columns of a register, from `column` on.
 template <class P>
-inline Vec product_value(const Product& product, typename P::Sum sum, int r, std::int64_t column,
-                         std::int64_t n) {
-  if constexpr (P::kPrecision != Precision::int8) {
-    return sum;
-  } else {
-    const Words offset = load_words_n(product.col_offset + column, n);
-    const Vec scale = mul(broadcast(product.row_scale[r]), load_n(product.col_scale + column, n));
-    return mul(to_float(sub_words(sum, offset)), scale);
+struct Columns {
+  Words offset = zero_words();
+  Vec scale = zero();
+
+  Columns(const Product& product, std::int64_t column, std::int64_t n) {
+    if constexpr (P::kPrecision == Precision::int8) {
+      offset = load_words_n(product.col_offset + column, n);
+      scale = load_n(product.col_scale + column, n);
+    }
   }
-}
+
+  Vec number(const Product& product, std::int64_t r, typename P::Sum sum) const {
+    if constexpr (P::kPrecision != Precision::int8) {
+      return sum;
+    } else {
+      const Vec of_row = mul(broadcast(product.row_scale[r]), scale);
+      return mul(to_float(sub_words(sum, offset)), of_row);
+    }
+  }
+};
 
 }  // namespace
 }  // namespace refine_itr

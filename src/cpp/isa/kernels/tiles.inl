@@ -15,7 +15,10 @@ namespace {
 constexpr int kTileRows = 16;
 constexpr int kTileWords = 16;
 constexpr int kTiles = 8;
-constexpr int kMostStrips = 2;  // tiles of A, one below the other
+constexpr int kMostAhead = 3 * kWidth;  // words of a panel's row
+// Most tiles of A, one below the other, beside two and three of B.
+constexpr int kMostStrips = 3;
+constexpr int kGruStrips = 2;
 
 template <class P>
 constexpr bool kTiled = P::kPrecision != Precision::fp32;
@@ -58,8 +61,10 @@ template <class P, int kSum, int kA, int kB>
 inline void tile_multiply_add() {
   if constexpr (P::kPrecision == Precision::bf16) {
     asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSum), "i"(kA), "i"(kB));
-  } else {  // unsigned by signed, as vpdpbusd
+  } else if constexpr (P::kOffset) {  // unsigned by signed, as vpdpbusd
     asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSum), "i"(kA), "i"(kB));
+  } else {
+    asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSum), "i"(kA), "i"(kB));
   }
 }
 
@@ -73,30 +78,63 @@ struct TileLayout {
   static constexpr int a(int strip) { return kStrips * kVecs + (kHeld ? strip : 0); }
 };
 
+// The tiles of a factor at one place of the depth.
+struct TileFactor {
+  const std::uint32_t* p;
+  std::int64_t stride;  // words from one row to the next
+  std::int64_t next;    // words from one tile to the next
+  std::int64_t step;    // words to the next place
+
+  const std::uint32_t* tile(std::int64_t i) const { return p + i * next; }
+};
+
+// Memory that is needed next: so much of it is asked for at each place of the depth.
+struct TileAhead {
+  const char* next;
+  std::int64_t bytes;
+
+  void step() {
+    for (std::int64_t at = 0; at < bytes; at += 4 * kLineWords) __builtin_prefetch(next + at, 0, 2);
+    next += bytes;
+  }
+};
+
 template <int kStrips, int kVecs, int kStrip = 0>
-inline void tile_load_rows(const std::uint32_t* a) {
-  tile_load<TileLayout<kStrips, kVecs>::a(kStrip)>(a + kStrip * kTileRows * kPassStride, kPassStride);
+inline void tile_load_rows(const TileFactor& a) {
+  tile_load<TileLayout<kStrips, kVecs>::a(kStrip)>(a.tile(kStrip), a.stride);
   if constexpr (kStrip + 1 < kStrips) tile_load_rows<kStrips, kVecs, kStrip + 1>(a);
 }
 
 // A tile of B meets all of A: downwards and upwards in turns, so that the tile of A that the last one
 // met may stay.
 template <class P, int kStrips, int kVecs, int kVec, int kTurn = 0>
-inline void tile_column(const std::uint32_t* a) {
+inline void tile_column(const TileFactor& a) {
   using L = TileLayout<kStrips, kVecs>;
   constexpr int kStrip = kVec % 2 == 0 ? kTurn : kStrips - 1 - kTurn;
   if constexpr (!L::kHeld && (kVec == 0 || kTurn > 0)) {
-    tile_load<L::a(kStrip)>(a + kStrip * kTileRows * kPassStride, kPassStride);
+    tile_load<L::a(kStrip)>(a.tile(kStrip), a.stride);
   }
   tile_multiply_add<P, L::sum(kStrip, kVec), L::a(kStrip), L::kB>();
   if constexpr (kTurn + 1 < kStrips) tile_column<P, kStrips, kVecs, kVec, kTurn + 1>(a);
 }
 
 template <class P, int kStrips, int kVecs, int kVec = 0>
-inline void tile_step(const std::uint32_t* a, const std::uint32_t* b, std::int64_t b_stride) {
-  tile_load<TileLayout<kStrips, kVecs>::kB>(b + kVec * kTileWords, b_stride);
+inline void tile_columns(const TileFactor& a, const TileFactor& b) {
+  tile_load<TileLayout<kStrips, kVecs>::kB>(b.tile(kVec), b.stride);
   tile_column<P, kStrips, kVecs, kVec>(a);
-  if constexpr (kVec + 1 < kVecs) tile_step<P, kStrips, kVecs, kVec + 1>(a, b, b_stride);
+  if constexpr (kVec + 1 < kVecs) tile_columns<P, kStrips, kVecs, kVec + 1>(a, b);
+}
+
+// Adds to the sums what `words` words of the depth give; b moves on.
+template <class P, int kStrips, int kVecs>
+inline void tile_depth(TileFactor a, TileFactor& b, std::int64_t words, TileAhead& ahead) {
+  for (std::int64_t k = 0; k < words; k += kTileWords) {
+    if constexpr (TileLayout<kStrips, kVecs>::kHeld) tile_load_rows<kStrips, kVecs>(a);
+    tile_columns<P, kStrips, kVecs>(a, b);
+    a.p += a.step;
+    b.p += b.step;
+    ahead.step();
+  }
 }
 
 template <int kCount, int kTile = 0>
@@ -115,40 +153,50 @@ inline void tile_store_all(std::uint32_t* sums) {
 // sums (kStrips * kTileRows, kVecs * kTileWords)
 template <class P, int kStrips, int kVecs>
 inline void multiply_strips(const Product& product, std::uint32_t* sums) {
+  const std::int64_t stride = product.b_stride;
+  TileFactor a{product.a, kPassStride, kTileRows * kPassStride, kTileWords};
+  TileFactor b{product.b, stride, kTileWords, kTileWords * stride};
+  // Of each place, as many lines as each of its words would move on by.
+  TileAhead ahead{reinterpret_cast<const char*>(product.ahead), 4 * kLineWords * product.ahead_step};
   tile_zero_all<kStrips * kVecs>();
-  const std::uint32_t* a = product.a;
-  const std::uint32_t* b = product.b;
-  const std::uint32_t* ahead = product.ahead;
   for (std::int64_t left = product.depth; left > 0; left -= kPassWords) {
-    const std::int64_t depth = left < kPassWords ? left : kPassWords;
-    for (std::int64_t k = 0; k < depth; k += kTileWords) {
-      if constexpr (TileLayout<kStrips, kVecs>::kHeld) tile_load_rows<kStrips, kVecs>(a + k);
-      tile_step<P, kStrips, kVecs>(a + k, b, product.b_stride);
-      b += kTileWords * product.b_stride;
-      for (int i = 0; i < kTileWords; ++i, ahead += product.ahead_step) {
-        __builtin_prefetch(ahead, 0, 2);
-      }
-    }
-    a += product.a_pass;
+    tile_depth<P, kStrips, kVecs>(a, b, left < kPassWords ? left : kPassWords, ahead);
+    a.p += product.a_pass;
   }
   tile_store_all<kStrips * kVecs, kVecs>(sums);
 }
 
-template <int kVecs>
+template <int kStrips, int kVecs>
 struct TileSums {
-  alignas(64) std::uint32_t words[kMostStrips * kTileRows][kVecs * kTileWords];
+  alignas(64) std::uint32_t words[kStrips * kTileRows][kVecs * kTileWords];
 };
 
-template <class P, int kVecs>
-inline void multiply_tiles(const Product& product, std::int64_t rows, TileSums<kVecs>& sums) {
-  rows > kTileRows ? multiply_strips<P, 2, kVecs>(product, sums.words[0])
-                   : multiply_strips<P, 1, kVecs>(product, sums.words[0]);
+// As many strips as the rows need.
+template <class P, int kStrips, int kVecs>
+inline void multiply_rows(const Product& product, std::int64_t rows, std::uint32_t* sums) {
+  if constexpr (kStrips > 1) {
+    if (rows <= (kStrips - 1) * kTileRows) {
+      return multiply_rows<P, kStrips - 1, kVecs>(product, rows, sums);
+    }
+  }
+  multiply_strips<P, kStrips, kVecs>(product, sums);
+}
+
+template <class P, int kStrips, int kVecs>
+inline void multiply_tiles(const Product& product, std::int64_t rows,
+                           TileSums<kStrips, kVecs>& sums) {
+  multiply_rows<P, kStrips, kVecs>(product, rows, sums.words[0]);
 }
 
 #else
 
 template <class P>
 constexpr bool kTiled = false;
+
+constexpr int kTileRows = 0;
+constexpr int kMostStrips = 0;
+constexpr int kGruStrips = 0;
+constexpr int kMostAhead = kLineWords;
 
 constexpr void (*kEnter)() noexcept = nullptr;
 constexpr void (*kLeave)() noexcept = nullptr;
@@ -157,6 +205,21 @@ constexpr void (*kLeave)() noexcept = nullptr;
 
 template <class P>
 constexpr int kDepthStep = kTiled<P> ? 16 : 1;
+
+// Queries in narrow numbers lie in groups of so many; those that meet a gallery at once.
+constexpr int kCodeGroup = kTiled<Int8> ? 16 : 1;
+constexpr int kCodeStrip = kTiled<Int8> ? 32 : 12;
+
+// Tiles screen so fast that some queries pay for narrowing the gallery, to bfloat16, which is done
+// faster than 8 bits are found.
+constexpr Precision kScreening = kTiled<Bf16> ? Precision::bf16
+                                 : kFastInt8  ? Precision::int8
+                                              : Precision::fp32;
+constexpr int kScreenedQueries = kTiled<Bf16> ? 48 : 128;
+
+// So many panels at once: then whole cache lines of a row of C lie side by side.
+template <class P>
+constexpr int kGemmPanels = kTiled<P> ? 4 : 1;
 
 }  // namespace
 }  // namespace refine_itr

@@ -76,6 +76,40 @@ inline Vec reciprocal(Vec a) {
 
 using Words = __m512i;
 
+#if defined(REFINE_ITR_TILES)
+
+// Rows to columns.
+inline void turn(Vec (&x)[16]) {
+  Vec pairs[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; i += 2) {
+    pairs[i] = _mm512_unpacklo_ps(x[i], x[i + 1]);
+    pairs[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
+  }
+  // Of four rows, the elements j, j + 4, j + 8 and j + 12.
+  Vec fours[16];
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {
+    fours[i] = _mm512_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
+    fours[i + 1] = _mm512_shuffle_ps(pairs[i], pairs[i + 2], 0xEE);
+    fours[i + 2] = _mm512_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
+    fours[i + 3] = _mm512_shuffle_ps(pairs[i + 1], pairs[i + 3], 0xEE);
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    const Vec low = _mm512_shuffle_f32x4(fours[j], fours[4 + j], 0x88);
+    const Vec low_odd = _mm512_shuffle_f32x4(fours[j], fours[4 + j], 0xDD);
+    const Vec high = _mm512_shuffle_f32x4(fours[8 + j], fours[12 + j], 0x88);
+    const Vec high_odd = _mm512_shuffle_f32x4(fours[8 + j], fours[12 + j], 0xDD);
+    x[j] = _mm512_shuffle_f32x4(low, high, 0x88);
+    x[4 + j] = _mm512_shuffle_f32x4(low_odd, high_odd, 0x88);
+    x[8 + j] = _mm512_shuffle_f32x4(low, high, 0xDD);
+    x[12 + j] = _mm512_shuffle_f32x4(low_odd, high_odd, 0xDD);
+  }
+}
+
+#endif
+
 inline Words load_words(const void* p) { return _mm512_loadu_si512(p); }
 // The first n words.
 inline Words load_words_n(const void* p, std::int64_t n) {
