@@ -42,14 +42,18 @@ NarrowRow int8_row(const KernelTable& table, const float* v, std::int64_t dim, f
 constexpr double kHalf = 0x1p-8;
 constexpr double kLeast = 0x1p-126;
 
-// The scale is a power of two, so that codes are v's own bits, rounded, at a magnitude below 2.
+// A processor may take the inverse of a larger power of two for zero.
+constexpr int kLargestExponent = 126;
+
+// The scale is a power of two, so that codes are v's own bits, rounded, at a magnitude below 4.
 NarrowRow bf16_row(const KernelTable& table, const float* v, std::int64_t dim, float largest,
                    std::uint16_t* codes) noexcept {
-  const float scale = std::ldexp(1.0F, std::ilogb(largest));
+  const float scale = std::ldexp(1.0F, std::min(std::ilogb(largest), kLargestExponent));
   const auto count = static_cast<double>(dim);
   const double squares = table.narrow_halves(v, dim, 1.0F / scale, codes);
   const double norm = std::sqrt(squares * (1.0 + 0x1p-23 * (count + 16.0))) + kLeast * count;
-  return {scale, 0.0F, rounded_up(scale * norm), rounded_up(scale * (kHalf * norm + kLeast * count))};
+  const double error = kHalf * norm + kLeast * count;
+  return {scale, 0.0F, rounded_up(scale * norm), rounded_up(scale * error)};
 }
 
 }  // namespace

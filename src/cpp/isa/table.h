@@ -62,7 +62,7 @@ struct GemmTile {
   std::int64_t rows;  // 1 .. KernelTable::gemm_rows
   std::int64_t cols;  // 1 .. gemm_cols * gemm_panels of KernelTable
   std::int64_t panel_stride;  // words from the first gemm_cols columns of b to the next
-  bool b_padded;      // gemm_cols columns of every row of b may be read
+  bool b_padded;              // gemm_cols columns of every row of b may be read
   float* c;           // (rows, cols), row stride c_stride
   std::int64_t c_stride;
   const float* bias;      // (cols)
@@ -127,10 +127,10 @@ struct CodeSums {
 
 struct KernelTable {
   const char* name;
-  std::int64_t width;  // of a register, in words
-  std::int64_t gemm_rows[kPrecisions];  // largest tile; gemm_cols is also the width of a packed panel
+  std::int64_t width;                     // of a register, in words
+  std::int64_t gemm_rows[kPrecisions];    // largest tile; gemm_cols is also a packed panel's width
   std::int64_t gemm_cols;
-  std::int64_t gemm_panels[kPrecisions];  // of so many columns, one tile
+  std::int64_t gemm_panels[kPrecisions];  // most panels of a tile
   std::int64_t gru_rows[kPrecisions];  // likewise
   // Both factors of a product are filled up with zeros to a multiple of so many words. Where it is
   // more than one, kernels read, and ignore, gemm_rows or gru_rows rows of A, and rows of A and B
@@ -160,10 +160,11 @@ struct KernelTable {
 
   // kernels/dot.inl: the sum of one element does not depend on its place among the rows. dot_rows
   // is of floats. Rows of the other two are multiples of kMaxWidth words, and those of A lie in groups
-  // of code_group: word k of row r is a[(r / code_group * words + k) * code_group + r % code_group], or
-  // as a_stride says if that is 1. Where it is more, whole groups of A are read, and B, whose rows
-  // start at cache lines, to a multiple of as many rows. For dot_rows_int8 the integers of A are in -dot_levels .. dot_levels and carry dot_offset, which makes them unsigned
-  // if it is not 0; those of B are signed and in -127 .. 127.
+  // of code_group: word k of row r is a[(r / code_group * words + k) * code_group + r % code_group],
+  // or as a_stride says if that is 1. Where it is more, whole groups of A are read, and B, whose rows
+  // start at cache lines, to a multiple of as many rows. For dot_rows_int8 the integers of A are in
+  // -dot_levels .. dot_levels and carry dot_offset, which makes them unsigned if it is not 0; those
+  // of B are signed and in -127 .. 127.
   void (*dot_rows)(const DotRows& rows) noexcept;
   void (*dot_rows_bf16)(const DotRows& rows) noexcept;
   void (*dot_rows_int8)(const DotRows& rows) noexcept;

@@ -51,10 +51,13 @@ struct BestList {
 
   // Best first; where there are fewer than k, -inf and the id -1. scores (k), ids (k).
   void write(float* scores, std::int64_t* ids) noexcept {
+    using Float = std::numeric_limits<float>;
     std::sort_heap(items, items + size, better);
     for (std::int64_t i = 0; i < capacity; ++i) {
-      scores[i] = i < size ? items[i].score : -std::numeric_limits<float>::infinity();
+      scores[i] = i < size ? items[i].score : -Float::infinity();
       ids[i] = i < size ? items[i].id : -1;
+      // Which NaN a sum gives depends on the order of its terms.
+      if (std::isnan(scores[i])) scores[i] = Float::quiet_NaN();
     }
   }
 };

@@ -80,8 +80,10 @@ struct GalleryScan {
   bool near;  // the gallery comes fast enough without being asked for ahead
 };
 
+using DotKernel = void (*)(const DotRows& rows) noexcept;
+
 // The kernel that scores rows of a precision.
-inline void (*dot_kernel(const KernelTable& table, Precision precision) noexcept)(const DotRows&) noexcept {
+inline DotKernel dot_kernel(const KernelTable& table, Precision precision) noexcept {
   switch (precision) {
     case Precision::fp32: return table.dot_rows;
     case Precision::bf16: return table.dot_rows_bf16;
@@ -114,8 +116,8 @@ void scan_run(const GalleryScan& scan, Range run, Range ahead, float* scores, in
     const Range fetch = detail::ahead_part(ahead, strips, strip);
     const char* memory = reinterpret_cast<const char*>(scan.gallery.data);
     dot({scan.queries.row(q), scan.gallery.row(run.begin), scores, scan.queries.stride,
-              scan.gallery.stride, run.size(), n, run.size(), scan.gallery.words,
-              memory + fetch.begin, fetch.size()});
+         scan.gallery.stride, run.size(), n, run.size(), scan.gallery.words, memory + fetch.begin,
+         fetch.size()});
     for (std::int64_t i = 0; i < n; ++i) offer(rank, q + i, run, scores + i * run.size());
   }
 }

@@ -172,7 +172,7 @@ void dot_tiles(const DotRows& rows);  // where there are tiles
 constexpr int kDotStrips = 3;
 constexpr int kDotGroups = kCodeStrip / kCodeGroup;
 
-// Sums (16 rows of B, 16 of A, a row every `stride` words) to out (A, B): `rows` and `cols` of them.
+// Sums (16 rows of B, 16 of A; a row every `stride` words) to out (A, B): `rows` by `cols` of them.
 template <class P>
 void write_turned(const std::uint32_t* sums, std::int64_t stride, std::int64_t rows,
                   std::int64_t cols, float* out, std::int64_t out_stride) {
@@ -199,7 +199,8 @@ void dot_block(const DotRows& rows, std::int64_t row_a, std::int64_t row_b, Tile
   tile_depth<P, kStrips, kGroups>(a, b, rows.words, ahead);
   tile_store_all<kStrips * kGroups, kGroups>(sums.words[0]);
   for (std::int64_t r = row_b; r < rows.rows_b && r < row_b + kStrips * kTileRows; r += kTileRows) {
-    for (std::int64_t q = row_a; q < rows.rows_a && q < row_a + kGroups * kCodeGroup; q += kCodeGroup) {
+    for (std::int64_t group = 0; group < kGroups; ++group) {
+      const std::int64_t q = row_a + group * kCodeGroup;
       write_turned<P>(sums.words[r - row_b] + (q - row_a), kGroups * kCodeGroup,
                       lanes_of(rows.rows_b - r, 0), lanes_of(rows.rows_a - q, 0),
                       rows.out + q * rows.out_stride + r, rows.out_stride);
@@ -226,7 +227,9 @@ void dot_tiles(const DotRows& rows) {
   const std::int64_t steps = strips * blocks * (rows.words / kTileWords);
   TileAhead ahead{static_cast<const char*>(rows.ahead),
                   steps > 0 ? (rows.ahead_bytes + steps - 1) / steps : 0};
-  for (std::int64_t q = 0; q < rows.rows_a; q += kCodeStrip) dot_groups<P, kDotGroups>(rows, q, ahead);
+  for (std::int64_t q = 0; q < rows.rows_a; q += kCodeStrip) {
+    dot_groups<P, kDotGroups>(rows, q, ahead);
+  }
 }
 
 #endif

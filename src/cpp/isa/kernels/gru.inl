@@ -10,7 +10,9 @@ namespace {
 constexpr int kGates = 3;
 
 template <class P>
-constexpr int kGruTileRows = kTiled<P> ? kGruStrips * kTileRows : P::kParts == 1 ? kGruRows : kWideGruRows;
+constexpr int kGruTileRows = kTiled<P>        ? kGruStrips * kTileRows
+                             : P::kParts == 1 ? kGruRows
+                                              : kWideGruRows;
 
 // One gate of `width` units.
 template <class P>

@@ -4,8 +4,8 @@
 // A tile has 16 rows of 16 words. One instruction adds the product of a tile of A (16 rows, 16 words
 // of the depth) and one of B (16 words of the depth, 16 columns) to a tile of sums, always at the
 // cost of whole tiles: so there is one configuration, and what lies beyond the last row is read and
-// ignored. GCC 12 lets these instructions through as inline assembly only where their operands are
-// whole, and does not know their registers: nothing else uses them.
+// ignored. The instructions are inline assembly because the compiler's functions for them want the
+// tiles as literal digits, which template arguments are not. It uses no tiles itself.
 
 namespace refine_itr {
 namespace {
@@ -51,11 +51,17 @@ inline void tile_zero() {
 }
 template <int kTile>
 inline void tile_load(const std::uint32_t* p, std::int64_t stride) {
-  asm volatile("tileloadd (%1,%2,1), %%tmm%c0" : : "i"(kTile), "r"(p), "r"(4 * stride) : "memory");
+  asm volatile("tileloadd (%1,%2,1), %%tmm%c0"
+               :
+               : "i"(kTile), "r"(p), "r"(4 * stride)
+               : "memory");
 }
 template <int kTile>
 inline void tile_store(std::uint32_t* p, std::int64_t stride) {
-  asm volatile("tilestored %%tmm%c0, (%1,%2,1)" : : "i"(kTile), "r"(p), "r"(4 * stride) : "memory");
+  asm volatile("tilestored %%tmm%c0, (%1,%2,1)"
+               :
+               : "i"(kTile), "r"(p), "r"(4 * stride)
+               : "memory");
 }
 template <class P, int kSum, int kA, int kB>
 inline void tile_multiply_add() {
@@ -146,7 +152,8 @@ inline void tile_zero_all() {
 template <int kCount, int kVecs, int kTile = 0>
 inline void tile_store_all(std::uint32_t* sums) {
   constexpr int kStride = kVecs * kTileWords;
-  tile_store<kTile>(sums + kTile / kVecs * kTileRows * kStride + kTile % kVecs * kTileWords, kStride);
+  std::uint32_t* first = sums + kTile / kVecs * kTileRows * kStride;
+  tile_store<kTile>(first + kTile % kVecs * kTileWords, kStride);
   if constexpr (kTile + 1 < kCount) tile_store_all<kCount, kVecs, kTile + 1>(sums);
 }
 
@@ -157,7 +164,8 @@ inline void multiply_strips(const Product& product, std::uint32_t* sums) {
   TileFactor a{product.a, kPassStride, kTileRows * kPassStride, kTileWords};
   TileFactor b{product.b, stride, kTileWords, kTileWords * stride};
   // Of each place, as many lines as each of its words would move on by.
-  TileAhead ahead{reinterpret_cast<const char*>(product.ahead), 4 * kLineWords * product.ahead_step};
+  TileAhead ahead{reinterpret_cast<const char*>(product.ahead),
+                  4 * kLineWords * product.ahead_step};
   tile_zero_all<kStrips * kVecs>();
   for (std::int64_t left = product.depth; left > 0; left -= kPassWords) {
     tile_depth<P, kStrips, kVecs>(a, b, left < kPassWords ? left : kPassWords, ahead);
