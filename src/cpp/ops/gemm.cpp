@@ -16,43 +16,48 @@ std::int64_t tile_rows_of(const PackedRows& rows) noexcept {
   return rows.table->gemm_rows[static_cast<int>(rows.precision)];
 }
 
-// The panels named, of the rows tile(index).
-GemmTile make_tile(const Gemm& gemm, std::int64_t index, Range panels) noexcept {
-  const std::int64_t width = gemm.a.table->gemm_cols;
-  const std::int64_t column = panels.begin * width;
-  const std::int64_t end = std::min(panels.end * width, gemm.b.cols);
-  const Range rows = gemm.a.tile(index);
+// Tiles are filled in place, number by number: what is written in eights and copied in sixteens waits
+// until everything before it has been written, the last tile's results included.
+
+// The columns of the panels named; set_rows adds the rows.
+GemmTile make_tile(const Gemm& gemm, Range panels) noexcept {
+  const std::int64_t column = panels.begin * gemm.a.table->gemm_cols;
+  const std::int64_t end = std::min(panels.end * gemm.a.table->gemm_cols, gemm.b.cols);
   const Epilogue& e = gemm.epilogue;
   GemmTile tile{};
-  tile.product = gemm.a.left(index);
   tile.product.b = gemm.b.data + panels.begin * gemm.b.panel_stride;
   tile.product.b_stride = gemm.b.row_stride;
-  tile.product.ahead = tile.product.b;
-  if (gemm.b.padded && end < gemm.b.cols) {
-    const std::int64_t words = panels.size() * gemm.b.panel_stride;
-    set_ahead(tile.product, *gemm.a.table, {gemm.b.data + panels.end * gemm.b.panel_stride, words},
-              panels.size() * tile.product.depth, {index, gemm.a.tiles()});
-  }
   if (gemm.b.col_scale != nullptr) {
     tile.product.col_scale = gemm.b.col_scale + column;
     tile.product.col_offset = gemm.b.col_offset + column;
   }
-  tile.rows = rows.size();
   tile.cols = end - column;
   tile.panel_stride = gemm.b.panel_stride;
   tile.b_padded = gemm.b.padded;
-  tile.c = gemm.c.row(rows.begin) + column;
   tile.c_stride = gemm.c.stride;
   if (e.bias != nullptr) tile.bias = e.bias + column;
-  if (e.residual != nullptr) {
-    tile.residual = e.residual + rows.begin * e.residual_stride + column;
-    tile.residual_stride = e.residual_stride;
-  }
-  if (e.row_factor != nullptr) {
-    tile.row_factor = e.row_factor + rows.begin;
-    tile.col_factor = e.col_factor + column;
-  }
+  tile.residual_stride = e.residual_stride;
+  if (e.col_factor != nullptr) tile.col_factor = e.col_factor + column;
   return tile;
+}
+
+// The rows tile(index), beside the panels of make_tile.
+void set_rows(GemmTile& tile, const Gemm& gemm, Range panels, std::int64_t index) noexcept {
+  const std::int64_t column = panels.begin * gemm.a.table->gemm_cols;
+  const Range rows = gemm.a.tile(index);
+  const Epilogue& e = gemm.epilogue;
+  gemm.a.set_left(tile.product, index);
+  tile.rows = rows.size();
+  tile.c = gemm.c.row(rows.begin) + column;
+  if (e.residual != nullptr) tile.residual = e.residual + rows.begin * e.residual_stride + column;
+  if (e.row_factor != nullptr) tile.row_factor = e.row_factor + rows.begin;
+}
+
+// The panels that come after those named, as far as there are as many; or nothing.
+Words words_after(const Gemm& gemm, Range panels) noexcept {
+  const bool more = gemm.b.padded && panels.end * gemm.a.table->gemm_cols < gemm.b.cols;
+  return {gemm.b.data + panels.end * gemm.b.panel_stride,
+          more ? panels.size() * gemm.b.panel_stride : 0};
 }
 
 std::int64_t panel_count(const Gemm& gemm) noexcept {
@@ -116,17 +121,17 @@ Range PackedRows::tile(std::int64_t index) const {
   return {index * tile_rows, std::min(rows, (index + 1) * tile_rows)};
 }
 
-Product PackedRows::left(std::int64_t index) const {
-  Product product{};
+void PackedRows::set_left(Product& product, std::int64_t index) const {
   product.a = words + index * tile_words();
   product.a_pass = pass();
   product.depth = depth;
   product.row_scale = row_scale + index * tile_rows;
-  return product;
 }
 
 void set_ahead(Product& product, const KernelTable& table, Words next, std::int64_t steps,
                Turn turn) noexcept {
+  product.ahead = product.b;
+  product.ahead_step = 0;
   if (next.count == 0) return;
   const std::int64_t step = std::min(table.most_ahead, ceil_div(next.count, steps * turn.count));
   const std::int64_t first = turn.index * steps * step;
@@ -178,7 +183,14 @@ void gemm_part(const Gemm& gemm, Range panels) noexcept {
   const std::int64_t most = gemm.a.table->gemm_panels[static_cast<int>(gemm.a.precision)];
   for (std::int64_t p = panels.begin; p < panels.end; p += most) {
     const Range together{p, std::min(p + most, panels.end)};
-    for (std::int64_t i = 0; i < gemm.a.tiles(); ++i) run(make_tile(gemm, i, together));
+    const Words next = words_after(gemm, together);
+    GemmTile tile = make_tile(gemm, together);
+    for (std::int64_t i = 0; i < gemm.a.tiles(); ++i) {
+      set_rows(tile, gemm, together, i);
+      set_ahead(tile.product, *gemm.a.table, next, together.size() * tile.product.depth,
+                {i, gemm.a.tiles()});
+      run(tile);
+    }
   }
 }
 

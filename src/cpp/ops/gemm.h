@@ -23,8 +23,8 @@ struct PackedRows {
   std::int64_t pass() const { return tile_rows * kPassStride; }
   std::int64_t tile_words() const { return ceil_div(row_words, kPassWords) * pass(); }
   Range tile(std::int64_t index) const;
-  // The part of a Product that stands for rows tile(index); its right side is left empty.
-  Product left(std::int64_t index) const;
+  // Rows tile(index) become the left side of a product.
+  void set_left(Product& product, std::int64_t index) const;
 };
 
 // Room for `rows` rows of `depth` numbers in tiles of at most `most` rows.

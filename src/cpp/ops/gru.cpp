@@ -75,37 +75,32 @@ void prepare_rows(const Group& group, std::int64_t step, PackedRows& rows) noexc
   }
 }
 
-GruTile make_tile(const GruCall& call, const Group& group, const PackedRows& rows,
-                  const GruScratch& scratch, std::int64_t index, std::int64_t panel,
-                  std::int64_t next_panel, std::int64_t step) noexcept {
-  const std::int64_t unit = panel * call.table.width;
-  const std::int64_t dim = call.w_hh.dim();
+// The units of a panel; set_rows adds the rows.
+GruTile make_tile(const GruCall& call, std::int64_t panel) noexcept {
   const std::int64_t column = panel * call.w_hh.panel_width();
-  const Range tile_rows = rows.tile(index);
   GruTile tile{};
-  tile.product = rows.left(index);
   tile.product.b = call.w_hh.panel(panel);
   tile.product.b_stride = call.w_hh.panel_width();
-  tile.product.ahead = tile.product.b;
-  if (call.fetches(rows.rows)) {
-    const std::int64_t depth = tile.product.depth;
-    set_ahead(tile.product, call.table,
-              {call.w_hh.panel(next_panel), tile.product.b_stride * depth}, depth,
-              {index, rows.tiles()});
-  }
   if (call.w_hh.precision() == Precision::int8) {
     tile.product.col_scale = call.w_hh.col_scale() + column;
     tile.product.col_offset = call.w_hh.col_offset() + column;
   }
-  tile.rows = tile_rows.size();
-  tile.units = std::min(call.table.width, dim - unit);
-  tile.unit = unit;
-  tile.dim = dim;
+  tile.unit = panel * call.table.width;
+  tile.units = std::min(call.table.width, call.w_hh.dim() - tile.unit);
+  tile.dim = call.w_hh.dim();
   tile.bias = call.w_hh.bias() + column;
+  return tile;
+}
+
+// The sequences of rows tile(index) at a step.
+void set_rows(GruTile& tile, const Group& group, const PackedRows& rows, const GruScratch& scratch,
+              std::int64_t index, std::int64_t step) noexcept {
+  const Range tile_rows = rows.tile(index);
+  rows.set_left(tile.product, index);
+  tile.rows = tile_rows.size();
   tile.x = scratch.x + tile_rows.begin;
   tile.h = group.states[step % 2].row(tile_rows.begin);
   tile.out = group.states[(step + 1) % 2].row(tile_rows.begin);
-  return tile;
 }
 
 // One step of the first `active` sequences, for some panels of units. Odd steps go backwards: what
@@ -122,8 +117,13 @@ void run_step(const GruCall& call, const Group& group, std::int64_t active, std:
   std::int64_t panel = direction > 0 ? panels.begin : panels.end - 1;
   for (std::int64_t left = panels.size(); left > 0; --left, panel += direction) {
     const std::int64_t next = left > 1 ? panel + direction : panel;
+    const std::int64_t words = call.fetches(active) ? call.w_hh.panel_width() * rows.depth : 0;
+    GruTile tile = make_tile(call, panel);
     for (std::int64_t t = 0; t < rows.tiles(); ++t) {
-      run(make_tile(call, group, rows, scratch, t, panel, next, step));
+      set_rows(tile, group, rows, scratch, t, step);
+      set_ahead(tile.product, call.table, {call.w_hh.panel(next), words}, rows.depth,
+                {t, rows.tiles()});
+      run(tile);
     }
   }
 }
