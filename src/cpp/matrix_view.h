@@ -18,23 +18,26 @@ struct MatrixView {
 using Matrix = MatrixView<float>;
 using ConstMatrix = MatrixView<const float>;
 
-// A batch of equally large, adjacent matrices: (batch, rows, cols), C-contiguous.
+// A batch of equally large matrices, one after the other: (batch, rows, cols).
 template <class T>
 struct BatchView {
   T* data;
   std::int64_t batch;
   std::int64_t rows;
   std::int64_t cols;
+  std::int64_t stride = cols;
 
-  MatrixView<T> matrix(std::int64_t i) const { return {data + i * rows * cols, rows, cols, cols}; }
-  MatrixView<T> flat() const { return {data, batch * rows, cols, cols}; }
+  MatrixView<T> matrix(std::int64_t i) const {
+    return {data + i * rows * stride, rows, cols, stride};
+  }
+  MatrixView<T> flat() const { return {data, batch * rows, cols, stride}; }
 };
 
 using Batch = BatchView<float>;
 using ConstBatch = BatchView<const float>;
 
 inline ConstMatrix as_const(Matrix m) { return {m.data, m.rows, m.cols, m.stride}; }
-inline ConstBatch as_const(Batch b) { return {b.data, b.batch, b.rows, b.cols}; }
+inline ConstBatch as_const(Batch b) { return {b.data, b.batch, b.rows, b.cols, b.stride}; }
 
 struct Range {
   std::int64_t begin;

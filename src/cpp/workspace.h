@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "aligned_bytes.h"
+#include "isa/table.h"
+#include "matrix_view.h"
 
 namespace refine_itr {
 
@@ -54,5 +56,18 @@ class WorkspaceScope {
   Workspace& workspace_;
   Workspace::Position start_;
 };
+
+// From one row of `cols` floats to the next: an odd number of cache lines, as rows a power of two
+// apart would all fall on the same cache sets.
+inline std::int64_t spread_stride(std::int64_t cols) {
+  return (ceil_div(cols, kLineWords) | 1) * kLineWords;
+}
+
+// Uninitialised memory, rows `spread_stride` apart.
+inline Batch take_batch(WorkspaceScope& scope, std::int64_t batch, std::int64_t rows,
+                        std::int64_t cols) {
+  const std::int64_t stride = spread_stride(cols);
+  return {scope.take<float>(batch * rows * stride), batch, rows, cols, stride};
+}
 
 }  // namespace refine_itr

@@ -31,7 +31,7 @@ std::int64_t ImageEncoder::least_regions() const noexcept {
 std::int64_t ImageEncoder::chunk_size(std::int64_t regions) const noexcept {
   // Two buffers of regions and the one that a layer takes; then, for a GRU, 3D gates a region. And
   // the left side of a product, packed, of the precision that takes most.
-  const std::int64_t numbers = (config_.pooling == RegionPooling::gru ? 6 : 3) * dim();
+  const std::int64_t numbers = (config_.pooling == RegionPooling::gru ? 6 : 3) * spread_stride(dim());
   const std::int64_t packed = ceil_div(std::max(features(), dim()), kPassWords) * kPassStride;
   const auto bytes = regions * (numbers + packed) * static_cast<std::int64_t>(sizeof(float));
   return std::max<std::int64_t>(1, kChunkBytes / std::max<std::int64_t>(1, bytes));
@@ -49,10 +49,9 @@ void ImageEncoder::encode(ConstBatch regions, Matrix out, Workspace& workspace,
 
 void ImageEncoder::encode_chunk(ConstBatch regions, Matrix out, Workspace& workspace,
                                 int threads) const {
-  const std::int64_t size = regions.batch * regions.rows * dim();
   WorkspaceScope scope(workspace);
-  const Batch projected{scope.take<float>(size), regions.batch, regions.rows, dim()};
-  const Batch spare{scope.take<float>(size), regions.batch, regions.rows, dim()};
+  const Batch projected = take_batch(scope, regions.batch, regions.rows, dim());
+  const Batch spare = take_batch(scope, regions.batch, regions.rows, dim());
   linear(regions.flat(), *config_.fc, {}, projected.flat(), workspace, threads);
   pool(apply_layers(projected, spare, workspace, threads), out, workspace, threads);
   if (!config_.scale.empty()) {
@@ -95,16 +94,13 @@ void ImageEncoder::pool(ConstBatch regions, Matrix out, Workspace& workspace, in
 
 void ImageEncoder::pool_gru(ConstBatch regions, Matrix out, Workspace& workspace,
                             int threads) const {
-  const std::int64_t steps = regions.batch * regions.rows;
-  const std::int64_t width = 3 * dim();
   WorkspaceScope scope(workspace);
-  float* gates = scope.take<float>(steps * width);
+  const Batch gates = take_batch(scope, regions.batch, regions.rows, 3 * dim());
   std::int64_t* offsets = scope.take<std::int64_t>(regions.batch + 1);
   for (std::int64_t i = 0; i <= regions.batch; ++i) offsets[i] = i * regions.rows;
-  linear(regions.flat(), *config_.w_ih, {}, {gates, steps, width, width}, workspace,
-         threads);
-  gru({gates, nullptr, width}, {offsets, regions.batch}, *config_.w_hh, SequencePooling::last, out,
-      workspace, threads);
+  linear(regions.flat(), *config_.w_ih, {}, gates.flat(), workspace, threads);
+  gru({gates.data, nullptr, gates.stride}, {offsets, regions.batch}, *config_.w_hh,
+      SequencePooling::last, out, workspace, threads);
 }
 
 }  // namespace refine_itr

@@ -29,6 +29,7 @@ class TextEncoder {
 
  private:
   std::int64_t vocabulary_;
+  std::int64_t stride_;  // of rows of the table
   std::vector<float> gate_table_;
   SharedGates w_hh_;
   SequencePooling pooling_;

@@ -81,6 +81,7 @@ struct GruTile {
   std::int64_t unit;      // the first of them
   std::int64_t units;     // 1 .. width
   std::int64_t dim;       // of all units
+  std::int64_t stride;    // of rows of h and out
   const float* bias;      // (3 width), of the hidden product
   const float* const* x;  // per row (3 dim): the input's share of the gates, biases included
   const float* h;         // (rows, dim)
@@ -189,19 +190,20 @@ struct KernelTable {
   // kernels/norm.inl: an all-zero vector gives zeros; no intermediate over- or underflow.
   // out may be x.
   void (*l2norm_row)(const float* x, std::int64_t n, float* out) noexcept;  // (n)
-  // Each column of x (rows, cols), contiguous, is one vector.
+  // Each column of x (rows, cols), row stride `stride`, is one vector.
   void (*l2norm_columns)(const float* x, std::int64_t rows, std::int64_t cols,
-                         float* out) noexcept;
+                         std::int64_t stride, float* out, std::int64_t out_stride) noexcept;
 
-  // kernels/pooling.inl: per column of x (rows, cols), contiguous, rows >= 1.
-  void (*mean_rows)(const float* x, std::int64_t rows, std::int64_t cols, float* out) noexcept;
+  // kernels/pooling.inl: per column of x (rows, cols), row stride `stride`, rows >= 1.
+  void (*mean_rows)(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t stride,
+                    float* out) noexcept;
   // Mean of the `top` (1 .. rows) largest; scratch (top * kMaxWidth). A column that holds a value
   // that is not finite gives NaN.
-  void (*top_mean_rows)(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t top,
-                        float* scratch, float* out) noexcept;
+  void (*top_mean_rows)(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t stride,
+                        std::int64_t top, float* scratch, float* out) noexcept;
   // Sum of coefficients[i] (rows) times the i-th largest; scratch (rows * kMaxWidth). NaN as above.
-  void (*gpo_rows)(const float* x, std::int64_t rows, std::int64_t cols, const float* coefficients,
-                   float* scratch, float* out) noexcept;
+  void (*gpo_rows)(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t stride,
+                   const float* coefficients, float* scratch, float* out) noexcept;
 
   // kernels/scan.inl: the first i in begin .. n-1 with x[i] > threshold, or n.
   std::int64_t (*find_above)(const float* x, std::int64_t begin, std::int64_t n,

@@ -76,7 +76,7 @@ void prepare_rows(const Group& group, std::int64_t step, PackedRows& rows) noexc
 }
 
 // The units of a panel; set_rows adds the rows.
-GruTile make_tile(const GruCall& call, std::int64_t panel) noexcept {
+GruTile make_tile(const GruCall& call, const Group& group, std::int64_t panel) noexcept {
   const std::int64_t column = panel * call.w_hh.panel_width();
   GruTile tile{};
   tile.product.b = call.w_hh.panel(panel);
@@ -88,6 +88,7 @@ GruTile make_tile(const GruCall& call, std::int64_t panel) noexcept {
   tile.unit = panel * call.table.width;
   tile.units = std::min(call.table.width, call.w_hh.dim() - tile.unit);
   tile.dim = call.w_hh.dim();
+  tile.stride = group.states[0].stride;
   tile.bias = call.w_hh.bias() + column;
   return tile;
 }
@@ -118,7 +119,7 @@ void run_step(const GruCall& call, const Group& group, std::int64_t active, std:
   for (std::int64_t left = panels.size(); left > 0; --left, panel += direction) {
     const std::int64_t next = left > 1 ? panel + direction : panel;
     const std::int64_t words = call.fetches(active) ? call.w_hh.panel_width() * rows.depth : 0;
-    GruTile tile = make_tile(call, panel);
+    GruTile tile = make_tile(call, group, panel);
     for (std::int64_t t = 0; t < rows.tiles(); ++t) {
       set_rows(tile, group, rows, scratch, t, step);
       set_ahead(tile.product, call.table, {call.w_hh.panel(next), words}, rows.depth,
@@ -180,7 +181,7 @@ void gru(GateSource gates, Sequences sequences, const PackedGates& w_hh, Sequenc
 
   WorkspaceScope scope(workspace);
   const std::int64_t* order = longest_first(sequences, scope);
-  float* states = scope.take<float>(2 * dim * size);
+  const Batch states = take_batch(scope, 2, size, dim);
   GruScratch* scratches = scope.take<GruScratch>(used);
   for (int i = 0; i < used; ++i) {
     scratches[i] = {take_rows(call.table, w_hh.precision(), size, dim, most, scope),
@@ -189,8 +190,7 @@ void gru(GateSource gates, Sequences sequences, const PackedGates& w_hh, Sequenc
   parallel_team(used, [&](Team team) {
     for (std::int64_t first = 0; first < sequences.count; first += size) {
       const std::int64_t count = std::min(size, sequences.count - first);
-      const Group group{order + first, count,
-                        {{states, count, dim, dim}, {states + dim * size, count, dim, dim}}};
+      const Group group{order + first, count, {states.matrix(0), states.matrix(1)}};
       team.barrier();  // the states are free
       run_group(call, group, team, scratches[team.rank]);
     }

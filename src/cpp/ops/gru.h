@@ -11,10 +11,10 @@ namespace refine_itr {
 struct GateSource {
   const float* rows;            // (rows, 3D)
   const std::int32_t* tokens;   // step -> row, or null: step i has row i
-  std::int64_t width;           // 3D
+  std::int64_t stride;          // of rows
 
   const float* row(std::int64_t step) const {
-    return rows + (tokens != nullptr ? tokens[step] : step) * width;
+    return rows + (tokens != nullptr ? tokens[step] : step) * stride;
   }
 };
 

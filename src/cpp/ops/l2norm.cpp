@@ -13,12 +13,11 @@ void l2norm(ConstBatch x, NormAxis axis, Batch out, int threads) {
   const int used = threads_for(threads, vectors * size * kElementWork);
   parallel_ranges(used, vectors, [&](Range range) {
     for (std::int64_t i = range.begin; i < range.end; ++i) {
-      const float* source = x.data + i * size;
-      float* target = out.data + i * size;
       if (by_region) {
-        table.l2norm_columns(source, x.rows, x.cols, target);
+        table.l2norm_columns(x.matrix(i).data, x.rows, x.cols, x.stride, out.matrix(i).data,
+                             out.stride);
       } else {
-        table.l2norm_row(source, size, target);
+        table.l2norm_row(x.flat().row(i), size, out.flat().row(i));
       }
     }
   });

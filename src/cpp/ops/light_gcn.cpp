@@ -24,7 +24,7 @@ void mix_light(ConstBatch regions, const float* sigma, ConstBatch source, Batch 
 void light_gcn(ConstBatch regions, const float* sigma, const PackedMatrix& g,
                const PackedMatrix& r, Batch out, Workspace& workspace, int threads) {
   WorkspaceScope scope(workspace);
-  const Batch mixed = take_batch(scope, regions);
+  const Batch mixed = take_batch(scope, regions.batch, regions.rows, regions.cols);
   // Until the last product, out holds g(V).
   linear(regions.flat(), g, {}, out.flat(), workspace, threads);
   mix_light(regions, sigma, as_const(out), mixed, nullptr, workspace, threads);
@@ -34,7 +34,7 @@ void light_gcn(ConstBatch regions, const float* sigma, const PackedMatrix& g,
 void light_gcn_folded(ConstBatch regions, const float* sigma, const PackedMatrix& f,
                       const float* f_bias, Batch out, Workspace& workspace, int threads) {
   WorkspaceScope scope(workspace);
-  const Batch mixed = take_batch(scope, regions);
+  const Batch mixed = take_batch(scope, regions.batch, regions.rows, regions.cols);
   float* sums = scope.take<float>(regions.batch * regions.rows);
   mix_light(regions, sigma, regions, mixed, sums, workspace, threads);
   Epilogue extra = add_residual(regions);

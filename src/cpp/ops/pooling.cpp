@@ -28,7 +28,8 @@ void mean_regions(ConstBatch regions, Matrix out, int threads) {
   const KernelTable& table = active_table();
   parallel_ranges(pooling_threads(regions, threads), regions.batch, [&](Range images) {
     for (std::int64_t i = images.begin; i < images.end; ++i) {
-      table.mean_rows(regions.matrix(i).data, regions.rows, regions.cols, out.row(i));
+      table.mean_rows(regions.matrix(i).data, regions.rows, regions.cols, regions.stride,
+                      out.row(i));
     }
   });
 }
@@ -37,7 +38,8 @@ void top_mean_regions(ConstBatch regions, std::int64_t top, Matrix out, Workspac
                       int threads) {
   const KernelTable& table = active_table();
   pool_with_list(regions, top, workspace, threads, [&](std::int64_t i, float* list) {
-    table.top_mean_rows(regions.matrix(i).data, regions.rows, regions.cols, top, list, out.row(i));
+    table.top_mean_rows(regions.matrix(i).data, regions.rows, regions.cols, regions.stride, top,
+                        list, out.row(i));
   });
 }
 
@@ -45,8 +47,8 @@ void gpo_regions(ConstBatch regions, const float* coefficients, Matrix out, Work
                  int threads) {
   const KernelTable& table = active_table();
   pool_with_list(regions, regions.rows, workspace, threads, [&](std::int64_t i, float* list) {
-    table.gpo_rows(regions.matrix(i).data, regions.rows, regions.cols, coefficients, list,
-                   out.row(i));
+    table.gpo_rows(regions.matrix(i).data, regions.rows, regions.cols, regions.stride,
+                   coefficients, list, out.row(i));
   });
 }
 

@@ -30,15 +30,10 @@ void multiply(const PackedRows& memory, ConstMatrix a, ConstMatrix b, Matrix out
   gemm_serial({memory, plain_right(*memory.table, b), out, {}});
 }
 
-Batch take_batch(WorkspaceScope& scope, ConstBatch shape) {
-  float* data = scope.take<float>(shape.batch * shape.rows * shape.cols);
-  return {data, shape.batch, shape.rows, shape.cols};
-}
-
 Epilogue add_residual(ConstBatch regions) noexcept {
   Epilogue epilogue;
   epilogue.residual = regions.data;
-  epilogue.residual_stride = regions.cols;
+  epilogue.residual_stride = regions.stride;
   return epilogue;
 }
 

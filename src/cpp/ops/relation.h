@@ -18,9 +18,6 @@ void dot_rows(const KernelTable& table, ConstMatrix a, ConstMatrix b, Matrix out
 // out = A B, all (K, K) or (K, D), with `memory` for the packed A.
 void multiply(const PackedRows& memory, ConstMatrix a, ConstMatrix b, Matrix out) noexcept;
 
-// Uninitialised memory of the shape of `shape`.
-Batch take_batch(WorkspaceScope& scope, ConstBatch shape);
-
 // The epilogue that adds the regions themselves.
 Epilogue add_residual(ConstBatch regions) noexcept;
 

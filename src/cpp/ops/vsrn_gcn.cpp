@@ -26,9 +26,9 @@ void vsrn_gcn(ConstBatch regions, const PackedMatrix& theta, const PackedMatrix&
               Workspace& workspace, int threads) {
   const KernelTable& table = active_table();
   WorkspaceScope scope(workspace);
-  const Batch left = take_batch(scope, regions);
-  const Batch right = take_batch(scope, regions);
-  const Batch mixed = take_batch(scope, regions);
+  const Batch left = take_batch(scope, regions.batch, regions.rows, regions.cols);
+  const Batch right = take_batch(scope, regions.batch, regions.rows, regions.cols);
+  const Batch mixed = take_batch(scope, regions.batch, regions.rows, regions.cols);
   linear(regions.flat(), theta, {}, left.flat(), workspace, threads);
   linear(regions.flat(), phi, {}, right.flat(), workspace, threads);
   // Until the last product, out holds g(V).
@@ -47,7 +47,7 @@ void vsrn_gcn_folded(ConstBatch regions, const FoldedRelation& relation, const P
   const KernelTable& table = active_table();
   const std::int64_t k = regions.rows;
   WorkspaceScope scope(workspace);
-  const Batch mixed = take_batch(scope, regions);
+  const Batch mixed = take_batch(scope, regions.batch, regions.rows, regions.cols);
   float* sums = scope.take<float>(regions.batch * k);
   float* row_terms = scope.take<float>(regions.batch * k);
   float* col_terms = scope.take<float>(regions.batch * k);

@@ -41,7 +41,7 @@ struct Gates {
   void write(const GruTile& tile, std::int64_t r, const typename P::Sum (&sum)[kGates]) const {
     const std::int64_t n = tile.units;
     const float* x = tile.x[r] + tile.unit;
-    const std::int64_t at = r * tile.dim + tile.unit;
+    const std::int64_t at = r * tile.stride + tile.unit;
     const Vec of_reset = sigmoid(add(load_n(x, n), reset.value(tile, r, sum[0])));
     const Vec of_keep = sigmoid(add(load_n(x + tile.dim, n), keep.value(tile, r, sum[1])));
     const Vec hidden = fresh.value(tile, r, sum[2]);

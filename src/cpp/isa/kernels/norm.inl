@@ -38,34 +38,35 @@ void l2norm_row(const float* x, std::int64_t n, float* out) noexcept {
   }
 }
 
-inline Vec column_squares(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t lanes,
-                          Vec scale) {
+inline Vec column_squares(const float* x, std::int64_t rows, std::int64_t stride,
+                          std::int64_t lanes, Vec scale) {
   Vec sum = zero();
   for (std::int64_t r = 0; r < rows; ++r) {
-    const Vec v = mul(load_n(x + r * cols, lanes), scale);
+    const Vec v = mul(load_n(x + r * stride, lanes), scale);
     sum = fma(v, v, sum);
   }
   return sum;
 }
 
-void l2norm_columns(const float* x, std::int64_t rows, std::int64_t cols, float* out) noexcept {
+void l2norm_columns(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t stride,
+                    float* out, std::int64_t out_stride) noexcept {
   const Vec one = broadcast(1.0F);
   const Vec small = broadcast(kSmallSquare);
   const Vec large = broadcast(kLargeSquare);
   for (std::int64_t c = 0; c < cols; c += kWidth) {
     const std::int64_t lanes = lanes_of(cols - c, 0);
     Vec scale = one;
-    Vec sum = column_squares(x + c, rows, cols, lanes, scale);
+    Vec sum = column_squares(x + c, rows, stride, lanes, scale);
     if (!all_between(sum, small, large)) {
       scale = select_less(sum, small, broadcast(kScaleUp), one);
       scale = select_less(large, sum, broadcast(kScaleDown), scale);
-      sum = column_squares(x + c, rows, cols, lanes, scale);
+      sum = column_squares(x + c, rows, stride, lanes, scale);
       sum = select_less(zero(), sum, sum, add(sum, one));
     }
     const Vec norm = sqrt(sum);
     for (std::int64_t r = 0; r < rows; ++r) {
-      const Vec v = mul(load_n(x + r * cols + c, lanes), scale);
-      store_n(out + r * cols + c, div(v, norm), lanes);
+      const Vec v = mul(load_n(x + r * stride + c, lanes), scale);
+      store_n(out + r * out_stride + c, div(v, norm), lanes);
     }
   }
 }

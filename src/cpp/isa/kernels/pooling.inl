@@ -6,12 +6,13 @@
 namespace refine_itr {
 namespace {
 
-void mean_rows(const float* x, std::int64_t rows, std::int64_t cols, float* out) noexcept {
+void mean_rows(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t stride,
+               float* out) noexcept {
   const Vec share = broadcast(1.0F / static_cast<float>(rows));
   for (std::int64_t c = 0; c < cols; c += kWidth) {
     const std::int64_t lanes = lanes_of(cols - c, 0);
     Vec sum = zero();
-    for (std::int64_t r = 0; r < rows; ++r) sum = add(sum, load_n(x + r * cols + c, lanes));
+    for (std::int64_t r = 0; r < rows; ++r) sum = add(sum, load_n(x + r * stride + c, lanes));
     store_n(out + c, mul(sum, share), lanes);
   }
 }
@@ -26,8 +27,8 @@ inline void insert_sorted(float* list, std::int64_t count, Vec v) {
   }
 }
 
-void top_mean_rows(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t top,
-                   float* scratch, float* out) noexcept {
+void top_mean_rows(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t stride,
+                   std::int64_t top, float* scratch, float* out) noexcept {
   const Vec share = broadcast(1.0F / static_cast<float>(top));
   for (std::int64_t c = 0; c < cols; c += kWidth) {
     const std::int64_t lanes = lanes_of(cols - c, 0);
@@ -37,7 +38,7 @@ void top_mean_rows(const float* x, std::int64_t rows, std::int64_t cols, std::in
     // minimum and maximum lose a NaN; v - v is NaN exactly where v is not finite.
     Vec poison = zero();
     for (std::int64_t r = 0; r < rows; ++r) {
-      const Vec v = load_n(x + r * cols + c, lanes);
+      const Vec v = load_n(x + r * stride + c, lanes);
       poison = add(poison, sub(v, v));
       insert_sorted(scratch, top, v);
     }
@@ -72,13 +73,13 @@ inline void sort_descending(float* list, std::int64_t count) {
   }
 }
 
-void gpo_rows(const float* x, std::int64_t rows, std::int64_t cols, const float* coefficients,
-              float* scratch, float* out) noexcept {
+void gpo_rows(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t stride,
+              const float* coefficients, float* scratch, float* out) noexcept {
   for (std::int64_t c = 0; c < cols; c += kWidth) {
     const std::int64_t lanes = lanes_of(cols - c, 0);
     Vec sum = zero();  // NaN from here on where a value is not finite, as above
     for (std::int64_t r = 0; r < rows; ++r) {
-      const Vec v = load_n(x + r * cols + c, lanes);
+      const Vec v = load_n(x + r * stride + c, lanes);
       sum = add(sum, sub(v, v));
       store(scratch + r * kWidth, v);
     }
