@@ -5,6 +5,13 @@
 
 namespace refine_itr {
 
+struct Range {
+  std::int64_t begin;
+  std::int64_t end;
+
+  std::int64_t size() const { return end - begin; }
+};
+
 template <class T>
 struct MatrixView {
   T* data;  // (rows, cols)
@@ -13,6 +20,7 @@ struct MatrixView {
   std::int64_t stride;
 
   T* row(std::int64_t i) const { return data + i * stride; }
+  MatrixView part(Range of) const { return {row(of.begin), of.size(), cols, stride}; }
 };
 
 using Matrix = MatrixView<float>;
@@ -38,13 +46,6 @@ using ConstBatch = BatchView<const float>;
 
 inline ConstMatrix as_const(Matrix m) { return {m.data, m.rows, m.cols, m.stride}; }
 inline ConstBatch as_const(Batch b) { return {b.data, b.batch, b.rows, b.cols, b.stride}; }
-
-struct Range {
-  std::int64_t begin;
-  std::int64_t end;
-
-  std::int64_t size() const { return end - begin; }
-};
 
 // Part `index` of `parts` nearly equal, consecutive parts of 0..n-1.
 inline Range split_range(std::int64_t n, std::int64_t parts, std::int64_t index) {

@@ -76,27 +76,32 @@ Gemm rows_of(const Gemm& gemm, Range rows, const PackedRows& packed) noexcept {
 }
 
 // Many rows: each thread packs a block of them, which stays in its cache, and multiplies it.
-void multiply_blocks(const Gemm& gemm, ConstMatrix a, std::int64_t block_rows, int threads,
+void multiply_blocks(const Gemm& gemm, LeftRows& a, std::int64_t block_rows, int threads,
                      WorkspaceScope& scope) {
   PackedRows* packed = scope.take<PackedRows>(threads);
   for (int i = 0; i < threads; ++i) {
-    packed[i] = take_rows(*gemm.a.table, gemm.a.precision, block_rows, a.cols, tile_rows_of(gemm.a),
-                          scope);
+    packed[i] = take_rows(*gemm.a.table, gemm.a.precision, block_rows, a.cols(),
+                          tile_rows_of(gemm.a), scope);
   }
-  parallel_tasks(threads, ceil_div(a.rows, block_rows), [&](std::int64_t block, int rank) {
-    const Range rows{block * block_rows, std::min(a.rows, (block + 1) * block_rows)};
+  a.prepare(threads, scope);
+  parallel_tasks(threads, ceil_div(a.rows(), block_rows), [&](std::int64_t block, int rank) {
+    const Range rows{block * block_rows, std::min(a.rows(), (block + 1) * block_rows)};
     const Gemm part = rows_of(gemm, rows, packed[rank]);
-    pack_rows({a.row(rows.begin), rows.size(), a.cols, a.stride}, {0, rows.size()}, part.a);
+    a.pack(rows, part.a, 0, rank);
     gemm_serial(part);
   });
 }
 
 // Few rows: all are packed, then the threads share the columns.
-void multiply_columns(Gemm gemm, ConstMatrix a, int threads, WorkspaceScope& scope) {
+void multiply_columns(Gemm gemm, LeftRows& a, int threads, WorkspaceScope& scope) {
   const KernelTable& table = *gemm.a.table;
-  gemm.a = take_rows(table, gemm.a.precision, a.rows, a.cols, tile_rows_of(gemm.a), scope);
-  parallel_ranges(threads_for(threads, a.rows * a.cols * kElementWork), a.rows,
-                  [&](Range range) { pack_rows(a, range, gemm.a); });
+  gemm.a = take_rows(table, gemm.a.precision, a.rows(), a.cols(), tile_rows_of(gemm.a), scope);
+  const int packing = threads_for(threads, a.work());
+  a.prepare(packing, scope);
+  parallel_team(packing, [&](Team team) {
+    const Range rows = split_range(a.rows(), team.size, team.rank);
+    a.pack(rows, gemm.a, rows.begin, team.rank);
+  });
   parallel_ranges(threads, panel_count(gemm),
                   [&](Range panels) { gemm_part(gemm, panels); });
 }
@@ -157,14 +162,24 @@ PackedRows with_rows(PackedRows packed, std::int64_t rows, std::int64_t most) no
   return packed;
 }
 
-void pack_rows(ConstMatrix a, Range rows, const PackedRows& packed) noexcept {
+void pack_rows(ConstMatrix a, const PackedRows& packed, std::int64_t first) noexcept {
   const auto pack = packed.table->pack_row[static_cast<int>(packed.precision)];
-  for (std::int64_t r = rows.begin; r < rows.end; ++r) {
+  for (std::int64_t i = 0; i < a.rows; ++i) {
+    const std::int64_t r = first + i;
     const std::int64_t tile = r / packed.tile_rows;
-    std::uint32_t* first =
+    std::uint32_t* words =
         packed.words + tile * packed.tile_words() + r % packed.tile_rows * kPassStride;
-    pack(a.row(r), a.cols, first, packed.pass(), packed.row_scale + r);
+    pack(a.row(i), a.cols, words, packed.pass(), packed.row_scale + r);
   }
+}
+
+std::int64_t PlainRows::work() const noexcept {
+  return matrix_.rows * matrix_.cols * kElementWork;
+}
+
+void PlainRows::pack(Range rows, const PackedRows& packed, std::int64_t first,
+                     int) const noexcept {
+  pack_rows(matrix_.part(rows), packed, first);
 }
 
 RightMatrix packed_right(const PackedMatrix& w) noexcept {
@@ -198,18 +213,18 @@ void gemm_serial(const Gemm& gemm) noexcept {
   if (gemm.a.rows > 0) gemm_part(gemm, {0, panel_count(gemm)});
 }
 
-void gemm_parallel(const KernelTable& table, Precision precision, ConstMatrix a,
+void gemm_parallel(const KernelTable& table, Precision precision, LeftRows& a,
                    const RightMatrix& b, Matrix c, const Epilogue& epilogue, Workspace& workspace,
                    int threads) {
-  if (a.rows == 0) return;
+  if (a.rows() == 0) return;
   WorkspaceScope scope(workspace);
   Gemm gemm{{}, b, c, epilogue};
   gemm.a.table = &table;
   gemm.a.precision = precision;
-  const int used = threads_for(threads, a.rows * b.cols * words_of(table, precision, a.cols));
-  const std::int64_t row_words = ceil_div(a.cols, table.left_group[static_cast<int>(precision)]);
+  const int used = threads_for(threads, a.rows() * b.cols * words_of(table, precision, a.cols()));
+  const std::int64_t row_words = ceil_div(a.cols(), table.left_group[static_cast<int>(precision)]);
   const std::int64_t tile_rows = tile_rows_of(gemm.a);
-  const std::int64_t block = rows_of_block(tile_rows, a.rows, row_words, used);
+  const std::int64_t block = rows_of_block(tile_rows, a.rows(), row_words, used);
   if (used == 1 || block >= kLeastBlockTiles * tile_rows) {
     multiply_blocks(gemm, a, block, used, scope);
   } else {

@@ -34,8 +34,41 @@ PackedRows take_rows(const KernelTable& table, Precision precision, std::int64_t
 // The same room for fewer rows.
 PackedRows with_rows(PackedRows packed, std::int64_t rows, std::int64_t most) noexcept;
 
-// Packs the rows named of `a`.
-void pack_rows(ConstMatrix a, Range rows, const PackedRows& packed) noexcept;
+// Packs the rows of `a`, which become rows `first` and on.
+void pack_rows(ConstMatrix a, const PackedRows& packed, std::int64_t first) noexcept;
+
+// A left-hand matrix whose rows are made when they are packed.
+class LeftRows {
+ public:
+  virtual std::int64_t rows() const noexcept = 0;
+  virtual std::int64_t cols() const noexcept = 0;
+  // What packing them all costs, in multiply-adds.
+  virtual std::int64_t work() const noexcept = 0;
+  // Takes the memory that `threads` threads need to pack.
+  virtual void prepare(int threads, WorkspaceScope& scope) = 0;
+  // Packs rows `rows`, which become rows `first` and on.
+  virtual void pack(Range rows, const PackedRows& packed, std::int64_t first,
+                    int rank) const noexcept = 0;
+
+ protected:
+  ~LeftRows() = default;
+};
+
+// A matrix as it lies.
+class PlainRows final : public LeftRows {
+ public:
+  explicit PlainRows(ConstMatrix matrix) : matrix_(matrix) {}
+
+  std::int64_t rows() const noexcept override { return matrix_.rows; }
+  std::int64_t cols() const noexcept override { return matrix_.cols; }
+  std::int64_t work() const noexcept override;
+  void prepare(int, WorkspaceScope&) override {}
+  void pack(Range rows, const PackedRows& packed, std::int64_t first,
+            int rank) const noexcept override;
+
+ private:
+  ConstMatrix matrix_;
+};
 
 struct Words {
   const std::uint32_t* data;
@@ -92,8 +125,8 @@ void gemm_part(const Gemm& gemm, Range panels) noexcept;
 // All of it, on the calling thread.
 void gemm_serial(const Gemm& gemm) noexcept;
 
-// c (a.rows, b.cols) = a b + epilogue on up to `threads` threads (0: all); b holds `precision`.
-void gemm_parallel(const KernelTable& table, Precision precision, ConstMatrix a,
+// c (a.rows(), b.cols) = a b + epilogue on up to `threads` threads (0: all); b holds `precision`.
+void gemm_parallel(const KernelTable& table, Precision precision, LeftRows& a,
                    const RightMatrix& b, Matrix c, const Epilogue& epilogue, Workspace& workspace,
                    int threads);
 

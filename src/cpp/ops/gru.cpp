@@ -71,7 +71,7 @@ void prepare_rows(const Group& group, std::int64_t step, PackedRows& rows) noexc
     rows.depth = 0;
     std::fill(rows.row_scale, rows.row_scale + rows.rows, 0.0F);
   } else {
-    pack_rows(as_const(group.states[step % 2]), {0, rows.rows}, rows);
+    pack_rows(as_const(group.states[step % 2].part({0, rows.rows})), rows, 0);
   }
 }
 

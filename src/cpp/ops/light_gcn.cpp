@@ -7,16 +7,16 @@
 namespace refine_itr {
 namespace {
 
-// mixed = A source, with A = sigma (V V^T) of the regions V.
-void mix_light(ConstBatch regions, const float* sigma, ConstBatch source, Batch mixed, float* sums,
-               Workspace& workspace, int threads) {
+// A = sigma (V V^T) of the regions V of every image.
+Batch relate_light(ConstBatch regions, const float* sigma, float* sums, WorkspaceScope& scope,
+                   int threads) {
   const KernelTable& table = active_table();
   const ConstMatrix weights{sigma, regions.rows, regions.rows, regions.rows};
-  mix_regions(table, source, mixed, sums, workspace, threads,
-              [&](std::int64_t image, const RelationScratch& scratch) {
-                gram(table, regions.matrix(image), scratch.other);
-                multiply(scratch.packed, weights, as_const(scratch.other), scratch.relation);
-              });
+  return relate_regions(table, regions, sums, scope, threads,
+                        [&](std::int64_t image, Matrix relation, const RelationScratch& scratch) {
+                          gram(table, regions.matrix(image), scratch.gram);
+                          multiply(scratch.left, weights, as_const(scratch.gram), relation);
+                        });
 }
 
 }  // namespace
@@ -24,23 +24,23 @@ void mix_light(ConstBatch regions, const float* sigma, ConstBatch source, Batch 
 void light_gcn(ConstBatch regions, const float* sigma, const PackedMatrix& g,
                const PackedMatrix& r, Batch out, Workspace& workspace, int threads) {
   WorkspaceScope scope(workspace);
-  const Batch mixed = take_batch(scope, regions.batch, regions.rows, regions.cols);
-  // Until the last product, out holds g(V).
-  linear(regions.flat(), g, {}, out.flat(), workspace, threads);
-  mix_light(regions, sigma, as_const(out), mixed, nullptr, workspace, threads);
-  linear(as_const(mixed).flat(), r, add_residual(regions), out.flat(), workspace, threads);
+  const Batch projected = take_batch(scope, regions.batch, regions.rows, regions.cols);
+  linear(regions.flat(), g, {}, projected.flat(), workspace, threads);
+  const Batch relations = relate_light(regions, sigma, nullptr, scope, threads);
+  MixedRows mixed(active_table(), as_const(relations), as_const(projected));
+  linear(mixed, r, add_residual(regions), out.flat(), workspace, threads);
 }
 
 void light_gcn_folded(ConstBatch regions, const float* sigma, const PackedMatrix& f,
                       const float* f_bias, Batch out, Workspace& workspace, int threads) {
   WorkspaceScope scope(workspace);
-  const Batch mixed = take_batch(scope, regions.batch, regions.rows, regions.cols);
   float* sums = scope.take<float>(regions.batch * regions.rows);
-  mix_light(regions, sigma, regions, mixed, sums, workspace, threads);
+  const Batch relations = relate_light(regions, sigma, sums, scope, threads);
+  MixedRows mixed(active_table(), as_const(relations), regions);
   Epilogue extra = add_residual(regions);
   extra.row_factor = sums;
   extra.col_factor = f_bias;
-  linear(as_const(mixed).flat(), f, extra, out.flat(), workspace, threads);
+  linear(mixed, f, extra, out.flat(), workspace, threads);
 }
 
 }  // namespace refine_itr

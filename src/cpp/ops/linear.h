@@ -10,6 +10,8 @@ namespace refine_itr {
 
 // x (m, n_in), out (m, n_out). `extra.bias` is ignored: the weight's own bias is added. out may be
 // the residual itself.
+void linear(LeftRows& x, const PackedMatrix& weight, Epilogue extra, Matrix out,
+            Workspace& workspace, int threads);
 void linear(ConstMatrix x, const PackedMatrix& weight, Epilogue extra, Matrix out,
             Workspace& workspace, int threads);
 

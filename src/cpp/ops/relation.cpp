@@ -7,6 +7,10 @@ namespace {
 
 constexpr std::int64_t kStrip = 4;  // rows of one block of KernelTable::dot_rows
 
+std::int64_t tile_rows(const KernelTable& table) noexcept {
+  return table.gemm_rows[static_cast<int>(Precision::fp32)];
+}
+
 }  // namespace
 
 void gram(const KernelTable& table, ConstMatrix v, Matrix out) noexcept {
@@ -25,9 +29,9 @@ void dot_rows(const KernelTable& table, ConstMatrix a, ConstMatrix b, Matrix out
                   nullptr, 0});
 }
 
-void multiply(const PackedRows& memory, ConstMatrix a, ConstMatrix b, Matrix out) noexcept {
-  pack_rows(a, {0, a.rows}, memory);
-  gemm_serial({memory, plain_right(*memory.table, b), out, {}});
+void multiply(const PackedRows& left, ConstMatrix a, ConstMatrix b, Matrix out) noexcept {
+  pack_rows(a, left, 0);
+  gemm_serial({left, plain_right(*left.table, b), out, {}});
 }
 
 Epilogue add_residual(ConstBatch regions) noexcept {
@@ -42,6 +46,36 @@ void row_sums(ConstMatrix a, float* sums) noexcept {
     float sum = 0.0F;
     for (std::int64_t j = 0; j < a.cols; ++j) sum += a.row(i)[j];
     sums[i] = sum;
+  }
+}
+
+std::int64_t MixedRows::work() const noexcept {
+  return rows() * cols() * (regions_.rows + kElementWork);
+}
+
+void MixedRows::prepare(int threads, WorkspaceScope& scope) {
+  const std::int64_t k = regions_.rows;
+  scratches_ = scope.take<Scratch>(threads);
+  for (int i = 0; i < threads; ++i) {
+    scratches_[i] = {take_rows(table_, Precision::fp32, k, k, tile_rows(table_), scope),
+                     take_batch(scope, 1, k, regions_.cols).matrix(0)};
+  }
+}
+
+void MixedRows::pack(Range rows, const PackedRows& packed, std::int64_t first,
+                     int rank) const noexcept {
+  const std::int64_t k = regions_.rows;
+  const Scratch& scratch = scratches_[rank];
+  while (rows.size() > 0) {
+    const std::int64_t image = rows.begin / k;
+    const std::int64_t row = rows.begin % k;
+    const std::int64_t n = std::min(k - row, rows.size());
+    const Matrix mixed = scratch.mixed.part({0, n});
+    multiply(with_rows(scratch.left, n, tile_rows(table_)),
+             relations_.matrix(image).part({row, row + n}), regions_.matrix(image), mixed);
+    pack_rows(as_const(mixed), packed, first);
+    rows.begin += n;
+    first += n;
   }
 }
 

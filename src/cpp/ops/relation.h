@@ -15,8 +15,8 @@ void gram(const KernelTable& table, ConstMatrix v, Matrix out) noexcept;
 // out = A B^T.
 void dot_rows(const KernelTable& table, ConstMatrix a, ConstMatrix b, Matrix out) noexcept;
 
-// out = A B, all (K, K) or (K, D), with `memory` for the packed A.
-void multiply(const PackedRows& memory, ConstMatrix a, ConstMatrix b, Matrix out) noexcept;
+// out = A B, with `left` for the packed A.
+void multiply(const PackedRows& left, ConstMatrix a, ConstMatrix b, Matrix out) noexcept;
 
 // The epilogue that adds the regions themselves.
 Epilogue add_residual(ConstBatch regions) noexcept;
@@ -26,33 +26,55 @@ void row_sums(ConstMatrix a, float* sums) noexcept;
 
 // What one thread needs to relate the regions of an image.
 struct RelationScratch {
-  Matrix relation;    // (K, K)
-  Matrix other;       // (K, K), free to use
-  PackedRows packed;  // for multiply, of a (K, K) matrix
+  PackedRows left;  // of a (K, K) matrix
+  Matrix gram;      // (K, K)
 };
 
-// For every image: relate(image, scratch) fills scratch.relation; then mixed = relation * source,
-// both (b, K, D). sums (b, K), or null, gets the row sums of the relation.
+// For every image of `regions` (b, K, D): relate(image, relation, scratch) fills its relation; then
+// sums (b, K), or null, gets the row sums.
 template <class Relate>
-void mix_regions(const KernelTable& table, ConstBatch source, Batch mixed, float* sums,
-                 Workspace& workspace, int threads, const Relate& relate) {
-  const std::int64_t k = source.rows;
-  const int used = threads_for(threads, 2 * source.batch * k * k * source.cols);
-  WorkspaceScope scope(workspace);
+Batch relate_regions(const KernelTable& table, ConstBatch regions, float* sums,
+                     WorkspaceScope& scope, int threads, const Relate& relate) {
+  const std::int64_t k = regions.rows;
+  const int used = threads_for(threads, regions.batch * k * k * regions.cols);
+  const Batch relations = take_batch(scope, regions.batch, k, k);
   RelationScratch* scratches = scope.take<RelationScratch>(used);
   for (int i = 0; i < used; ++i) {
-    scratches[i] = {{scope.take<float>(k * k), k, k, k},
-                    {scope.take<float>(k * k), k, k, k},
-                    take_rows(table, Precision::fp32, k, k,
-                              table.gemm_rows[static_cast<int>(Precision::fp32)], scope)};
+    scratches[i] = {take_rows(table, Precision::fp32, k, k,
+                              table.gemm_rows[static_cast<int>(Precision::fp32)], scope),
+                    take_batch(scope, 1, k, k).matrix(0)};
   }
-  parallel_tasks(used, source.batch, [&](std::int64_t image, int rank) {
-    const RelationScratch& scratch = scratches[rank];
-    relate(image, scratch);
-    const ConstMatrix relation = as_const(scratch.relation);
-    multiply(scratch.packed, relation, source.matrix(image), mixed.matrix(image));
-    if (sums != nullptr) row_sums(relation, sums + image * k);
+  parallel_tasks(used, regions.batch, [&](std::int64_t image, int rank) {
+    const Matrix relation = relations.matrix(image);
+    relate(image, relation, scratches[rank]);
+    if (sums != nullptr) row_sums(as_const(relation), sums + image * k);
   });
+  return relations;
 }
+
+// The rows of A V of all images, from their relations A (b, K, K) and V (b, K, D).
+class MixedRows final : public LeftRows {
+ public:
+  MixedRows(const KernelTable& table, ConstBatch relations, ConstBatch regions)
+      : table_(table), relations_(relations), regions_(regions) {}
+
+  std::int64_t rows() const noexcept override { return regions_.batch * regions_.rows; }
+  std::int64_t cols() const noexcept override { return regions_.cols; }
+  std::int64_t work() const noexcept override;
+  void prepare(int threads, WorkspaceScope& scope) override;
+  void pack(Range rows, const PackedRows& packed, std::int64_t first,
+            int rank) const noexcept override;
+
+ private:
+  struct Scratch {
+    PackedRows left;  // of A
+    Matrix mixed;     // (K, D)
+  };
+
+  const KernelTable& table_;
+  ConstBatch relations_;
+  ConstBatch regions_;
+  Scratch* scratches_ = nullptr;  // one for each thread
+};
 
 }  // namespace refine_itr
