@@ -49,6 +49,7 @@ const KernelTable REFINE_ITR_JOIN(kTable_, REFINE_ITR_ISA_NAME) = {
     kInt8Offset,
     kWeightLevels,
     {pack_row_fp32, pack_row_bf16, pack_row_int8},
+    kPackPairs,
     kEnter,
     kLeave,
     {gemm_tile<Fp32>, gemm_tile<Bf16>, gemm_tile<Int8>},

@@ -147,6 +147,10 @@ struct KernelTable {
   // zeros. int8: quantised, and row_scale is set; it is NaN if a number is not finite.
   void (*pack_row[kPrecisions])(const float* x, std::int64_t depth, std::uint32_t* a,
                                 std::int64_t a_pass, float* row_scale) noexcept;
+  // b (rows, cols) as the right-hand matrix of a product in bf16: panels of gemm_cols columns and
+  // `depth` words, filled up with zeros. Null: there are no products of bf16.
+  void (*pack_pairs)(const float* b, std::int64_t stride, std::int64_t rows, std::int64_t cols,
+                     std::uint32_t* panels, std::int64_t depth) noexcept;
 
   // kernels/tiles.inl: a thread calls `enter` before gemm_tile, gru_tile and dot_rows_* of bf16 and
   // int8, and `leave` after them. Null: there is nothing to do.

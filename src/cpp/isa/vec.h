@@ -15,6 +15,8 @@
 //   store_bf16         rounded to the nearest bfloat16, ties to even; a NaN stays one
 //   store_codes        whole numbers in -127 .. 127 as 8 bits
 //   store_activations  numbers in -127 .. 127 rounded to 8 bits, plus kInt8Offset
+//   store_pairs        words of two bfloat16 each, one of a and one of b (where there is a
+//                      REFINE_ITR_NATIVE_BF16)
 //   bf16_even, _odd    the first and the second of each pair, as floats (where there is no
 //                      REFINE_ITR_NATIVE_BF16)
 //   dot_bf16(s, a, b)  s + a0 b0 + a1 b1 per word, in float (where there is)

@@ -15,7 +15,8 @@ Batch relate_light(ConstBatch regions, const float* sigma, float* sums, Workspac
   return relate_regions(table, regions, sums, scope, threads,
                         [&](std::int64_t image, Matrix relation, const RelationScratch& scratch) {
                           gram(table, regions.matrix(image), scratch.gram);
-                          multiply(scratch.left, weights, as_const(scratch.gram), relation);
+                          multiply(scratch.left, weights, plain_right(table, as_const(scratch.gram)),
+                                   relation);
                         });
 }
 
@@ -27,7 +28,7 @@ void light_gcn(ConstBatch regions, const float* sigma, const PackedMatrix& g,
   const Batch projected = take_batch(scope, regions.batch, regions.rows, regions.cols);
   linear(regions.flat(), g, {}, projected.flat(), workspace, threads);
   const Batch relations = relate_light(regions, sigma, nullptr, scope, threads);
-  MixedRows mixed(active_table(), as_const(relations), as_const(projected));
+  MixedRows mixed(active_table(), r.precision(), as_const(relations), as_const(projected));
   linear(mixed, r, add_residual(regions), out.flat(), workspace, threads);
 }
 
@@ -36,7 +37,7 @@ void light_gcn_folded(ConstBatch regions, const float* sigma, const PackedMatrix
   WorkspaceScope scope(workspace);
   float* sums = scope.take<float>(regions.batch * regions.rows);
   const Batch relations = relate_light(regions, sigma, sums, scope, threads);
-  MixedRows mixed(active_table(), as_const(relations), regions);
+  MixedRows mixed(active_table(), f.precision(), as_const(relations), regions);
   Epilogue extra = add_residual(regions);
   extra.row_factor = sums;
   extra.col_factor = f_bias;

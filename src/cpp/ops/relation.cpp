@@ -7,10 +7,6 @@ namespace {
 
 constexpr std::int64_t kStrip = 4;  // rows of one block of KernelTable::dot_rows
 
-std::int64_t tile_rows(const KernelTable& table) noexcept {
-  return table.gemm_rows[static_cast<int>(Precision::fp32)];
-}
-
 }  // namespace
 
 void gram(const KernelTable& table, ConstMatrix v, Matrix out) noexcept {
@@ -29,9 +25,9 @@ void dot_rows(const KernelTable& table, ConstMatrix a, ConstMatrix b, Matrix out
                   nullptr, 0});
 }
 
-void multiply(const PackedRows& left, ConstMatrix a, ConstMatrix b, Matrix out) noexcept {
+void multiply(const PackedRows& left, ConstMatrix a, const RightMatrix& b, Matrix out) noexcept {
   pack_rows(a, left, 0);
-  gemm_serial({left, plain_right(*left.table, b), out, {}});
+  gemm_serial({left, b, out, {}});
 }
 
 Epilogue add_residual(ConstBatch regions) noexcept {
@@ -49,30 +45,53 @@ void row_sums(ConstMatrix a, float* sums) noexcept {
   }
 }
 
+MixedRows::MixedRows(const KernelTable& table, Precision precision, ConstBatch relations,
+                     ConstBatch regions)
+    : table_(table),
+      precision_(precision == Precision::fp32 || table.pack_pairs == nullptr ? Precision::fp32
+                                                                             : Precision::bf16),
+      relations_(relations),
+      regions_(regions) {}
+
 std::int64_t MixedRows::work() const noexcept {
   return rows() * cols() * (regions_.rows + kElementWork);
 }
 
 void MixedRows::prepare(int threads, WorkspaceScope& scope) {
   const std::int64_t k = regions_.rows;
+  const std::int64_t most = table_.gemm_rows[static_cast<int>(precision_)];
+  const std::int64_t columns = ceil_div(cols(), table_.gemm_cols) * table_.gemm_cols;
   scratches_ = scope.take<Scratch>(threads);
   for (int i = 0; i < threads; ++i) {
-    scratches_[i] = {take_rows(table_, Precision::fp32, k, k, tile_rows(table_), scope),
-                     take_batch(scope, 1, k, regions_.cols).matrix(0)};
+    Scratch& scratch = scratches_[i];
+    scratch.left = take_rows(table_, precision_, k, k, most, scope);
+    scratch.pairs = precision_ == Precision::bf16
+                        ? scope.take<std::uint32_t>(columns * scratch.left.depth)
+                        : nullptr;
+    scratch.mixed = take_batch(scope, 1, k, cols()).matrix(0);
   }
+}
+
+RightMatrix MixedRows::right_side(std::int64_t image, const Scratch& scratch) const noexcept {
+  const ConstMatrix v = regions_.matrix(image);
+  if (precision_ == Precision::fp32) return plain_right(table_, v);
+  const std::int64_t depth = scratch.left.depth;
+  table_.pack_pairs(v.data, v.stride, v.rows, v.cols, scratch.pairs, depth);
+  return {scratch.pairs, depth * table_.gemm_cols, table_.gemm_cols, v.cols, true, nullptr, nullptr};
 }
 
 void MixedRows::pack(Range rows, const PackedRows& packed, std::int64_t first,
                      int rank) const noexcept {
   const std::int64_t k = regions_.rows;
+  const std::int64_t most = table_.gemm_rows[static_cast<int>(precision_)];
   const Scratch& scratch = scratches_[rank];
   while (rows.size() > 0) {
     const std::int64_t image = rows.begin / k;
     const std::int64_t row = rows.begin % k;
     const std::int64_t n = std::min(k - row, rows.size());
     const Matrix mixed = scratch.mixed.part({0, n});
-    multiply(with_rows(scratch.left, n, tile_rows(table_)),
-             relations_.matrix(image).part({row, row + n}), regions_.matrix(image), mixed);
+    multiply(with_rows(scratch.left, n, most), relations_.matrix(image).part({row, row + n}),
+             right_side(image, scratch), mixed);
     pack_rows(as_const(mixed), packed, first);
     rows.begin += n;
     first += n;

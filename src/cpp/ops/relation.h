@@ -16,7 +16,7 @@ void gram(const KernelTable& table, ConstMatrix v, Matrix out) noexcept;
 void dot_rows(const KernelTable& table, ConstMatrix a, ConstMatrix b, Matrix out) noexcept;
 
 // out = A B, with `left` for the packed A.
-void multiply(const PackedRows& left, ConstMatrix a, ConstMatrix b, Matrix out) noexcept;
+void multiply(const PackedRows& left, ConstMatrix a, const RightMatrix& b, Matrix out) noexcept;
 
 // The epilogue that adds the regions themselves.
 Epilogue add_residual(ConstBatch regions) noexcept;
@@ -52,11 +52,12 @@ Batch relate_regions(const KernelTable& table, ConstBatch regions, float* sums,
   return relations;
 }
 
-// The rows of A V of all images, from their relations A (b, K, K) and V (b, K, D).
+// The rows of A V of all images, from their relations A (b, K, K) and V (b, K, D), for a product in
+// `precision`. If that is narrow, A V is computed in bf16 where there are products of it.
 class MixedRows final : public LeftRows {
  public:
-  MixedRows(const KernelTable& table, ConstBatch relations, ConstBatch regions)
-      : table_(table), relations_(relations), regions_(regions) {}
+  MixedRows(const KernelTable& table, Precision precision, ConstBatch relations,
+            ConstBatch regions);
 
   std::int64_t rows() const noexcept override { return regions_.batch * regions_.rows; }
   std::int64_t cols() const noexcept override { return regions_.cols; }
@@ -67,11 +68,15 @@ class MixedRows final : public LeftRows {
 
  private:
   struct Scratch {
-    PackedRows left;  // of A
-    Matrix mixed;     // (K, D)
+    PackedRows left;       // of A
+    std::uint32_t* pairs;  // bf16: of V
+    Matrix mixed;          // (K, D)
   };
 
+  RightMatrix right_side(std::int64_t image, const Scratch& scratch) const noexcept;
+
   const KernelTable& table_;
+  Precision precision_;
   ConstBatch relations_;
   ConstBatch regions_;
   Scratch* scratches_ = nullptr;  // one for each thread

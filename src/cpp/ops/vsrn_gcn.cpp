@@ -42,7 +42,7 @@ void vsrn_gcn(ConstBatch regions, const PackedMatrix& theta, const PackedMatrix&
                      });
   const Batch projected = left;  // no longer needed
   linear(regions.flat(), g, {}, projected.flat(), workspace, threads);
-  MixedRows mixed(table, as_const(relations), as_const(projected));
+  MixedRows mixed(table, r.precision(), as_const(relations), as_const(projected));
   linear(mixed, r, add_residual(regions), out.flat(), workspace, threads);
 }
 
@@ -70,7 +70,7 @@ void vsrn_gcn_folded(ConstBatch regions, const FoldedRelation& relation, const P
                        add_terms(related, rows, cols, relation.c);
                        scale_relation(related, relation.scale);
                      });
-  MixedRows mixed(table, as_const(relations), regions);
+  MixedRows mixed(table, f.precision(), as_const(relations), regions);
   Epilogue extra = add_residual(regions);
   extra.row_factor = sums;
   extra.col_factor = f_bias;

@@ -32,7 +32,24 @@ void pack_row_bf16(const float* x, std::int64_t depth, std::uint32_t* a, std::in
   }
 }
 
+// Two rows of b make one row of words.
+void pack_pairs(const float* b, std::int64_t stride, std::int64_t rows, std::int64_t cols,
+                std::uint32_t* panels, std::int64_t depth) noexcept {
+  constexpr std::int64_t kPanel = kGemmVecs * kWidth;
+  for (std::int64_t column = 0; column < (cols + kPanel - 1) / kPanel * kPanel; column += kWidth) {
+    std::uint32_t* out = panels + column / kPanel * kPanel * depth + column % kPanel;
+    const std::int64_t lanes = lanes_of(cols - column, 0);
+    const auto row = [&](std::int64_t r) {
+      return r < rows ? load_n(b + r * stride + column, lanes) : zero();
+    };
+    for (std::int64_t k = 0; k < depth; ++k) store_pairs(out + k * kPanel, row(2 * k), row(2 * k + 1));
+  }
+}
+constexpr auto kPackPairs = &pack_pairs;
+
 #else
+
+constexpr decltype(KernelTable::pack_pairs) kPackPairs = nullptr;
 
 void pack_row_bf16(const float* x, std::int64_t depth, std::uint32_t* a, std::int64_t a_pass,
                    float* row_scale) noexcept {

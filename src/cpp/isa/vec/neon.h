@@ -87,12 +87,17 @@ inline Words sub_words(Words a, Words b) { return vsubq_s32(a, b); }
 inline Vec to_float(Words a) { return vcvtq_f32_s32(a); }
 inline std::int32_t reduce_add_words(Words a) { return vaddvq_s32(a); }
 
-inline void store_bf16(std::uint16_t* p, Vec a, std::int64_t n) {
+// The bfloat16 of each in the upper half, anything in the lower.
+inline uint32x4_t rounded_bf16(Vec a) {
   const uint32x4_t bits = vreinterpretq_u32_f32(a);
   const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
   const uint32x4_t rounded = vaddq_u32(vaddq_u32(bits, odd), vdupq_n_u32(0x7FFF));
   const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
-  const uint16x4_t half = vshrn_n_u32(vbslq_u32(vceqq_f32(a, a), rounded, quiet), 16);
+  return vbslq_u32(vceqq_f32(a, a), rounded, quiet);
+}
+
+inline void store_bf16(std::uint16_t* p, Vec a, std::int64_t n) {
+  const uint16x4_t half = vshrn_n_u32(rounded_bf16(a), 16);
   if (n == kWidth) return vst1_u16(p, half);
   std::uint16_t lanes[kWidth];
   vst1_u16(lanes, half);
@@ -103,6 +108,10 @@ inline void store_bf16(std::uint16_t* p, Vec a, std::int64_t n) {
 
 inline Vec dot_bf16(Vec sum, Words a, Words b) {
   return vbfdotq_f32(sum, vreinterpretq_bf16_s32(a), vreinterpretq_bf16_s32(b));
+}
+inline void store_pairs(std::uint32_t* p, Vec a, Vec b) {
+  const uint32x4_t low = vshrq_n_u32(rounded_bf16(a), 16);
+  vst1q_u32(p, vbslq_u32(vdupq_n_u32(0xFFFF0000), rounded_bf16(b), low));
 }
 
 #else
