@@ -7,18 +7,27 @@
 namespace refine_itr {
 namespace {
 
-// A = sigma (V V^T) of the regions V of every image.
-Batch relate_light(ConstBatch regions, const float* sigma, float* sums, WorkspaceScope& scope,
-                   int threads) {
-  const KernelTable& table = active_table();
-  const ConstMatrix weights{sigma, regions.rows, regions.rows, regions.rows};
-  return relate_regions(table, regions, sums, scope, threads,
-                        [&](std::int64_t image, Matrix relation, const RelationScratch& scratch) {
-                          gram(table, regions.matrix(image), scratch.gram);
-                          multiply(scratch.left, weights, plain_right(table, as_const(scratch.gram)),
-                                   relation);
-                        });
-}
+// A source, with A = sigma (V V^T) of the regions V.
+class LightRows final : public MixedRows {
+ public:
+  LightRows(ConstBatch regions, const float* sigma, ConstBatch source, Precision precision,
+            float* sums)
+      : MixedRows(active_table(), precision, source, sums),
+        regions_(regions),
+        sigma_{sigma, regions.rows, regions.rows, regions.rows} {}
+
+ private:
+  void relate(std::int64_t image, Range rows, Matrix relation,
+              const RelationScratch& scratch) const noexcept override {
+    gram(regions_.matrix(image), scratch.gram, scratch);
+    const std::int64_t most = table().gemm_rows[static_cast<int>(Precision::fp32)];
+    multiply(with_rows(scratch.weights, rows.size(), most), sigma_.part(rows),
+             plain_right(table(), as_const(scratch.gram)), relation);
+  }
+
+  ConstBatch regions_;
+  ConstMatrix sigma_;
+};
 
 }  // namespace
 
@@ -27,8 +36,7 @@ void light_gcn(ConstBatch regions, const float* sigma, const PackedMatrix& g,
   WorkspaceScope scope(workspace);
   const Batch projected = take_batch(scope, regions.batch, regions.rows, regions.cols);
   linear(regions.flat(), g, {}, projected.flat(), workspace, threads);
-  const Batch relations = relate_light(regions, sigma, nullptr, scope, threads);
-  MixedRows mixed(active_table(), r.precision(), as_const(relations), as_const(projected));
+  LightRows mixed(regions, sigma, as_const(projected), r.precision(), nullptr);
   linear(mixed, r, add_residual(regions), out.flat(), workspace, threads);
 }
 
@@ -36,8 +44,7 @@ void light_gcn_folded(ConstBatch regions, const float* sigma, const PackedMatrix
                       const float* f_bias, Batch out, Workspace& workspace, int threads) {
   WorkspaceScope scope(workspace);
   float* sums = scope.take<float>(regions.batch * regions.rows);
-  const Batch relations = relate_light(regions, sigma, sums, scope, threads);
-  MixedRows mixed(active_table(), f.precision(), as_const(relations), regions);
+  LightRows mixed(regions, sigma, regions, f.precision(), sums);
   Epilogue extra = add_residual(regions);
   extra.row_factor = sums;
   extra.col_factor = f_bias;
