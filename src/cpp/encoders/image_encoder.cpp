@@ -29,9 +29,10 @@ std::int64_t ImageEncoder::least_regions() const noexcept {
 }
 
 std::int64_t ImageEncoder::chunk_size(std::int64_t regions) const noexcept {
-  // Two buffers of regions and the one that a layer takes; then, for a GRU, 3D gates a region. And
-  // the left side of a product, packed, of the precision that takes most.
-  const std::int64_t numbers = (config_.pooling == RegionPooling::gru ? 6 : 3) * spread_stride(dim());
+  // Two buffers of regions and, for a GRU, 3D gates a region. And the left side of a product, packed,
+  // of the precision that takes most.
+  const std::int64_t numbers =
+      (config_.pooling == RegionPooling::gru ? 5 : 2) * spread_stride(dim());
   const std::int64_t packed = ceil_div(std::max(features(), dim()), kPassWords) * kPassStride;
   const auto bytes = regions * (numbers + packed) * static_cast<std::int64_t>(sizeof(float));
   return std::max<std::int64_t>(1, kChunkBytes / std::max<std::int64_t>(1, bytes));

@@ -27,7 +27,8 @@ struct RelationScratch {
 };
 
 // The rows of A V of all images, made as a product packs them, for V (b, K, D). Where the product is
-// in narrow numbers, so is this: in bf16, if there are products of it.
+// in narrow numbers, so is this: in bf16, if there are products of it. An image whose rows are packed
+// in two parts is related in two parts.
 class MixedRows : public LeftRows {
  public:
   std::int64_t rows() const noexcept final { return source_.batch * source_.rows; }

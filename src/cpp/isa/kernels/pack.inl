@@ -42,7 +42,9 @@ void pack_pairs(const float* b, std::int64_t stride, std::int64_t rows, std::int
     const auto row = [&](std::int64_t r) {
       return r < rows ? load_n(b + r * stride + column, lanes) : zero();
     };
-    for (std::int64_t k = 0; k < depth; ++k) store_pairs(out + k * kPanel, row(2 * k), row(2 * k + 1));
+    for (std::int64_t k = 0; k < depth; ++k) {
+      store_pairs(out + k * kPanel, row(2 * k), row(2 * k + 1));
+    }
   }
 }
 constexpr auto kPackPairs = &pack_pairs;
