@@ -37,15 +37,25 @@ struct Gates {
 
   explicit Gates(const GruTile& tile) : reset(tile, 0), keep(tile, 1), fresh(tile, 2) {}
 
-  // The new state of row r, from the sums of its gates.
-  void write(const GruTile& tile, std::int64_t r, const typename P::Sum (&sum)[kGates]) const {
+  // What the gates of row r make of their sums; n's input, which has to wait, is asked for.
+  void read(const GruTile& tile, std::int64_t r, const typename P::Sum (&sum)[kGates],
+            Vec (&gate)[kGates]) const {
+    const std::int64_t n = tile.units;
+    const float* x = tile.x[r] + tile.unit;
+    gate[0] = add(load_n(x, n), reset.value(tile, r, sum[0]));
+    gate[1] = add(load_n(x + tile.dim, n), keep.value(tile, r, sum[1]));
+    gate[2] = fresh.value(tile, r, sum[2]);
+    __builtin_prefetch(x + 2 * tile.dim);
+  }
+
+  // The new state of row r, from what `read` gave.
+  void write(const GruTile& tile, std::int64_t r, const Vec (&gate)[kGates]) const {
     const std::int64_t n = tile.units;
     const float* x = tile.x[r] + tile.unit;
     const std::int64_t at = r * tile.stride + tile.unit;
-    const Vec of_reset = sigmoid(add(load_n(x, n), reset.value(tile, r, sum[0])));
-    const Vec of_keep = sigmoid(add(load_n(x + tile.dim, n), keep.value(tile, r, sum[1])));
-    const Vec hidden = fresh.value(tile, r, sum[2]);
-    const Vec state = tanh(fma(of_reset, hidden, load_n(x + 2 * tile.dim, n)));
+    const Vec of_reset = sigmoid(gate[0]);
+    const Vec of_keep = sigmoid(gate[1]);
+    const Vec state = tanh(fma(of_reset, gate[2], load_n(x + 2 * tile.dim, n)));
     store_n(tile.out + at, fma(of_keep, sub(load_n(tile.h + at, n), state), state), n);
   }
 };
@@ -65,8 +75,12 @@ void gru_rows(const GruTile& tile) {
   Sums<P, kRows, kGates> total;
   multiply<P, kRows, kGates, true>(tile.product, kGates * kWidth, total);
   const Gates<P> gates(tile);
+  // First the inputs of all rows, as they may come from far away.
+  Vec gate[kRows][kGates];
 #pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) gates.write(tile, r, total.sum[r]);
+  for (int r = 0; r < kRows; ++r) gates.read(tile, r, total.sum[r], gate[r]);
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) gates.write(tile, r, gate[r]);
 }
 
 template <class P, int kRows>
@@ -91,7 +105,9 @@ void gru_tiles(const GruTile& tile) {
   const Gates<P> gates(tile);
   for (std::int64_t r = 0; r < tile.rows; ++r) {
     const std::uint32_t* row = sums.words[r];
-    gates.write(tile, r, {P::sum_at(row), P::sum_at(row + kWidth), P::sum_at(row + 2 * kWidth)});
+    Vec gate[kGates];
+    gates.read(tile, r, {P::sum_at(row), P::sum_at(row + kWidth), P::sum_at(row + 2 * kWidth)}, gate);
+    gates.write(tile, r, gate);
   }
 }
 
