@@ -16,8 +16,8 @@ std::int64_t tile_rows_of(const PackedRows& rows) noexcept {
   return rows.table->gemm_rows[static_cast<int>(rows.precision)];
 }
 
-// Tiles are filled in place, number by number: what is written in eights and copied in sixteens waits
-// until everything before it has been written, the last tile's results included.
+// Tiles are filled in place, number by number: to copy in sixteens what was written in eights waits
+// until everything before it has left for the cache, the last tile's results included.
 
 // The columns of the panels named; set_rows adds the rows.
 GemmTile make_tile(const Gemm& gemm, Range panels) noexcept {

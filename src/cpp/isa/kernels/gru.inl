@@ -105,8 +105,10 @@ void gru_tiles(const GruTile& tile) {
   const Gates<P> gates(tile);
   for (std::int64_t r = 0; r < tile.rows; ++r) {
     const std::uint32_t* row = sums.words[r];
+    const typename P::Sum sum[kGates] = {P::sum_at(row), P::sum_at(row + kWidth),
+                                         P::sum_at(row + 2 * kWidth)};
     Vec gate[kGates];
-    gates.read(tile, r, {P::sum_at(row), P::sum_at(row + kWidth), P::sum_at(row + 2 * kWidth)}, gate);
+    gates.read(tile, r, sum, gate);
     gates.write(tile, r, gate);
   }
 }
